@@ -1,0 +1,24 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from lib import guards
+
+
+class AuditConfig(AppConfig):
+    """The ledger. It also installs every package's guard triggers once all tables are migrated."""
+
+    name = "audit"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        guards.register(
+            *guards.append_only("audit_auditevent"),
+            guards.Guard(table="audit_audithead", event="DELETE", says="the audit head stays"),
+            guards.Guard(
+                table="audit_audithead",
+                event="UPDATE",
+                when="NEW.seq <> OLD.seq + 1 AND NEW.seq <> OLD.seq",
+                says="the audit head only moves forward, one event at a time",
+            ),
+        )
+        post_migrate.connect(guards.install_after_migrate, dispatch_uid="quell.guards")

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+
+from lib import guards
+
+
+class CasesConfig(AppConfig):
+    """The record."""
+
+    name = "cases"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        guards.register(*guards.append_only("cases_timelineentry"), *guards.append_only("cases_milestone"))
+        from cases import sweeps  # registers the sweep of this package once models are loaded
+
+        sweeps.register()

@@ -1,0 +1,39 @@
+from django.apps import AppConfig
+
+from lib import guards
+
+
+class ContainmentConfig(AppConfig):
+    """The hand."""
+
+    name = "containment"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        guards.register(
+            *guards.append_only("containment_approval"),
+            guards.Guard(
+                table="containment_approval",
+                event="INSERT",
+                name="four_eyes",
+                when=(
+                    "NEW.decision = 'approve' AND EXISTS (SELECT 1 FROM cases_action a "
+                    "WHERE a.id = NEW.action_id AND a.tier >= 2 AND a.requested_by_id = NEW.person_id)"
+                ),
+                says="who asked for a disruptive plan does not approve it",
+            ),
+            guards.Guard(
+                table="cases_action",
+                event="UPDATE",
+                name="approved",
+                when=(
+                    "NEW.status = 'approved' AND OLD.status <> 'approved' AND NEW.tier > 0 AND "
+                    "(NEW.approved_hash <> NEW.plan_hash OR NOT EXISTS (SELECT 1 FROM containment_approval p "
+                    "WHERE p.action_id = NEW.id AND p.decision = 'approve' AND p.plan_hash = NEW.plan_hash))"
+                ),
+                says="an action is approved by a person, for its present plan",
+            ),
+        )
+        from containment import sweeps  # registers the sweeps of this package once models are loaded
+
+        sweeps.register()

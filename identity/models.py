@@ -1,0 +1,96 @@
+"""People, the logins they use, the teams they belong to, and the keys of programs."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+from lib import clock, ids
+
+
+class Role(models.TextChoices):
+    """What a member may do; see `identity.permissions` for the matrix."""
+
+    VIEWER = "viewer", "Viewer"
+    ANALYST = "analyst", "Analyst"
+    RESPONDER = "responder", "Responder"
+    APPROVER = "approver", "Approver"
+    LEAD = "lead", "Lead"
+    ADMIN = "admin", "Administrator"
+    AUDITOR = "auditor", "Auditor"
+
+
+class Person(models.Model):
+    """A human being, who may have several logins. Approvals compare persons, never logins."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    name = models.CharField(max_length=120)
+    email = models.EmailField(blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """One login of a person. A login without a person can sign in and see nothing."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="logins")
+
+
+class Team(models.Model):
+    """Whom incidents, alerts and accounts belong to."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=80)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in a team, whole or limited to some accounts.
+
+    `accounts` and `ou_paths` hold account ids and OU paths as text; both empty means every account
+    of the team.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="memberships")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role.choices)
+    accounts = models.JSONField(default=list)
+    ou_paths = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "team", "role"], name="one_membership_per_role")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} {self.role} in {self.team_id}"
+
+
+class ServiceAccount(models.Model):
+    """A program that talks to Quell for a team."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    name = models.CharField(max_length=80, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="service_accounts")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """One key of a service account: shown once, kept as a digest of its 256 random bits."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="keys")
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.ulid}"

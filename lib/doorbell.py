@@ -1,0 +1,86 @@
+"""Doorbells: "there may be work for you", sent through the broker, never carrying the work.
+
+The database is the queue of record. Every worker sweeps its due rows by itself (`soc.sweeping`);
+a bell only makes it look sooner. So a bell may be lost, doubled or late, and ringing never fails
+and never takes long: after a broker failed once, bells are dropped for a few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import transaction
+
+log = logging.getLogger(__name__)
+
+QUIET_AFTER_FAILURE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A function that does all due work of one topic and says how many rows it moved."""
+
+    topic: str
+    queue: str
+    run: Callable[[], int]
+
+
+_sweeps: dict[str, Sweep] = {}
+_publish: Callable[[str, str], None] | None = None
+_quiet_until = 0.0
+_lock = threading.Lock()
+
+
+def register(sweep: Sweep) -> Sweep:
+    """Make a sweep known under its topic. Called once per topic, from an app's `ready()`."""
+    if sweep.topic in _sweeps:
+        raise ValueError(f"two sweeps for the topic {sweep.topic}")
+    _sweeps[sweep.topic] = sweep
+    return sweep
+
+
+def sweeps(queue: str | None = None) -> list[Sweep]:
+    """The sweeps of one queue, or all, in the order of their topics."""
+    return [s for _, s in sorted(_sweeps.items()) if queue is None or s.queue == queue]
+
+
+def sweep_of(topic: str) -> Sweep:
+    """The sweep of a topic; `KeyError` when nobody registered one."""
+    return _sweeps[topic]
+
+
+def connect(publish: Callable[[str, str], None]) -> None:
+    """Say how a bell reaches the broker: `publish(topic, queue)`. Called by `soc.celery`."""
+    global _publish
+    _publish = publish
+
+
+def ring(topic: str) -> None:
+    """Ring after the present transaction commits; at once when there is none."""
+    transaction.on_commit(lambda: ring_now(topic), robust=True)
+
+
+def ring_now(topic: str) -> None:
+    """Ring at once. Best effort: a broker that does not answer is logged and left alone a while."""
+    global _quiet_until
+    sweep = _sweeps.get(topic)
+    if sweep is None or _publish is None:
+        return
+    with _lock:
+        if time.monotonic() < _quiet_until:
+            return
+    try:
+        _publish(topic, sweep.queue)
+    except Exception as failure:  # every broker library has errors of its own; the sweep will do
+        log.warning("doorbell.failed", extra={"topic": topic, "error": str(failure)})
+        with _lock:
+            _quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_SECONDS
+
+
+def is_quiet() -> bool:
+    """Whether the broker failed lately, so that bells are being dropped."""
+    return time.monotonic() < _quiet_until

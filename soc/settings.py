@@ -1,0 +1,261 @@
+"""Django's settings. Every value that differs between installations comes from the environment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from soc import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- declared settings -----------------------------------------------------------------------------
+
+_data = env.declare("QUELL_DATA", "directory for everything Quell keeps on disk", default=str(BASE_DIR / ".quell/data"))
+_database = env.declare("DATABASE_URL", "sqlite:////path or postgresql://user:password@host/name", secret=True)
+_redis = env.declare("REDIS_URL", "redis://:password@host:port/0, the doorbell between processes", secret=True)
+_secret = env.declare("QUELL_SECRET_KEY", "signs sessions; at least 32 characters", secret=True)
+_base_url = env.declare("QUELL_BASE_URL", "how browsers reach Quell", default="http://127.0.0.1:8000")
+_hosts = env.declare("QUELL_ALLOWED_HOSTS", "host names that are answered, by comma", default="127.0.0.1,localhost")
+_process = env.declare(
+    "QUELL_PROCESS", "which of the processes this is: web, worker-general, worker-collect, worker-containment, beat"
+)
+_rate = env.declare("QUELL_CLOCK_RATE", "how fast the product's clock runs; above 1 only in tests", default="1")
+_testing = env.declare("QUELL_TESTING", "1 in the test suite; allows a fast clock", default="0")
+_expiry = env.declare("QUELL_PLAN_HOURS", "hours after which a plan that nobody approved expires", default="24")
+_review = env.declare("QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7")
+_aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
+_log = env.declare("QUELL_LOG", "json or text", default="json")
+_failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
+
+QUELL_DATA = Path(env.text(_data))
+QUELL_PROCESS = env.text(_process)
+QUELL_TESTING = env.flag(_testing)
+QUELL_BASE_URL = env.text(_base_url).rstrip("/")
+QUELL_CLOCK_RATE = env.number(_rate)
+QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
+QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
+QUELL_FAILPOINT = env.text(_failpoint)
+QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
+
+SECRET_KEY = env.text(_secret)
+if not SECRET_KEY and QUELL_TESTING:
+    SECRET_KEY = "only-for-the-test-suite-" + "0" * 32
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured(
+        "QUELL_SECRET_KEY must be set and at least 32 characters long; ./quell makes one for its data directory"
+    )
+
+# --- Django ----------------------------------------------------------------------------------------
+
+DEBUG = False
+ALLOWED_HOSTS = env.words(_hosts)
+ROOT_URLCONF = "soc.urls"
+WSGI_APPLICATION = "soc.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_filters",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "audit",
+    "identity",
+    "estate",
+    "cases",
+    "containment",
+    "metrics",
+    "soc",
+]
+
+MIDDLEWARE = [
+    "soc.middleware.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "soc.middleware.Browser",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "soc.shell.context",
+            ],
+            "builtins": ["soc.templatetags.quell"],
+        },
+    }
+]
+
+if not env.text(_database):
+    _database = env.declare(
+        "DATABASE_URL", _database.meaning, default=f"sqlite:///{QUELL_DATA / 'quell.sqlite3'}", secret=True
+    )
+DATABASES = {"default": env.database(_database)}
+
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+if QUELL_TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "signin"
+LOGIN_REDIRECT_URL = "alerts"
+LOGOUT_REDIRECT_URL = "signin"
+
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "soc.errors.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [QUELL_BASE_URL]
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if QUELL_BASE_URL.startswith("https://"):
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = QUELL_DATA / "static"
+STATICFILES_DIRS = [BASE_DIR / "soc" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# --- REST ------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "soc.api.authentication.KeyAuthentication",
+        "soc.api.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["soc.api.permissions.Declared"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["soc.api.parsers.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "soc.api.problems.handle",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Quell",
+    "DESCRIPTION": "Incident desk for security teams on AWS.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# --- Celery: a pool of processes and a doorbell; the database is the queue of record ------------------
+
+CELERY_BROKER_URL = env.text(_redis) or "redis://127.0.0.1:6379/0"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "general"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # kombu looks for unacknowledged messages only every interval × throttle; the defaults make a
+    # killed worker's message wait 100 s longer than the time-out says.
+    "visibility_timeout": 120,
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 10,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+    "global_keyprefix": "quell:",
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "bells": {"task": "quell.ring_all", "schedule": 10.0, "options": {"queue": "general", "expires": 10}}
+}
+
+# --- logs ------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "defaults": {"process_name": QUELL_PROCESS},
+        },
+        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s %(message)s"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.text(_log)}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"botocore": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+}
+
+AWS_ENDPOINT_URL = env.text(_aws_endpoint)
