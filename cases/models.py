@@ -292,6 +292,8 @@ class Action(models.Model):
     plan_hash = models.CharField(max_length=64, blank=True)
     approved_hash = models.CharField(max_length=64, blank=True)
     affects = models.JSONField(default=dict)
+    preflight = models.JSONField(default=list)
+    drift = models.JSONField(default=list)
     does_not_stop = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     note = models.TextField(blank=True)
