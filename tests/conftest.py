@@ -1,0 +1,53 @@
+"""Fixtures for every test, and the account of what could not run here."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher import layout, ports, processes, valkey
+from launcher.console import last_lines
+from tests import needs
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`REDIS_URL` of a real Valkey: the one of `./quell test`, else one started for this session."""
+    given = os.environ.get("REDIS_URL", "")
+    if given and not given.startswith("redis://127.0.0.1:1/"):
+        yield given
+        return
+    directory = tmp_path_factory.mktemp("valkey")
+    port, password, log = ports.free(), secrets.token_urlsafe(24), directory / "log"
+    command = valkey.command(
+        valkey.find_server(layout.python_of(layout.VENV)), directory=directory, port=port, password=password
+    )
+    server = processes.spawn(command, environment={"PATH": os.defpath}, log=log, directory=directory)
+    try:
+        deadline = time.monotonic() + 15
+        while not valkey.answers(port=port, password=password):
+            if processes.has_ended(server) or time.monotonic() > deadline:
+                pytest.fail("\n".join(["Valkey did not start:", *last_lines(log)]))
+            time.sleep(0.05)
+        yield valkey.url(port=port, password=password)
+    finally:
+        processes.end(server, patience=5)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write what was skipped, and why, where `./quell test` looks for it."""
+    target = os.environ.get("QUELL_TEST_REPORT")
+    if not target:
+        return
+    told: dict[str, list[str]] = {"cannot_run": [], "notices": []}
+    for report in terminalreporter.stats.get("skipped", []):
+        # A skipped report's longrepr is (file, line, "Skipped: reason").
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        for kind, words in (("cannot_run", needs.CANNOT_RUN), ("notices", needs.NOTICE)):
+            if reason.startswith(words):
+                told[kind].append(f"{report.nodeid}: {reason.removeprefix(words)}")
+    Path(target).write_text(json.dumps(told), encoding="utf-8")
