@@ -34,10 +34,16 @@ def alert_for(actor: Actor, ulid: str, *, permission: Permission = Permission.RE
     return alert
 
 
-def incidents_for(actor: Actor) -> QuerySet[Incident]:
-    """The incidents that the actor may read."""
-    seats = _in_seats_for(actor, Permission.READ_INCIDENTS, team="team", account="account")
+def incidents_for(actor: Actor, *, permission: Permission = Permission.READ_INCIDENTS) -> QuerySet[Incident]:
+    """The incidents that the actor may read, or use in the way that the permission names."""
+    seats = _in_seats_for(actor, permission, team="team", account="account")
     return Incident.objects.filter(seats & _open_to(actor, ""))
+
+
+def hidden_incidents(actor: Actor, *, permission: Permission = Permission.READ_INCIDENTS) -> QuerySet[Incident]:
+    """The restricted incidents of the actor's teams that do not name the actor. For counting only."""
+    seats = _in_seats_for(actor, permission, team="team", account="account")
+    return Incident.objects.filter(seats).exclude(_open_to(actor, ""))
 
 
 def incident_for(actor: Actor, ref: str, *, permission: Permission = Permission.READ_INCIDENTS) -> Incident:
