@@ -2,20 +2,73 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
-Next = Callable[[HttpRequest], HttpResponse]
+from identity.requests import REQUEST_ID, NotFresh, NotSignedIn, to_sign_in
+from lib import ids
+from lib.errors import AppError
+from soc import errors
+from soc.logs import current_request
+
+Next = Callable[[HttpRequest], HttpResponseBase]
+
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,40}")
 
 
 class RequestId:
+    """Gives each request an id, or keeps the one that a proxy gave it, in the answer and in every log line.
+
+    It also refuses a body of unannounced length: the WSGI server would pass it on, Django would read
+    none of it, and an alert would be lost with a friendly answer.
+    """
+
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if WELL_FORMED.fullmatch(given) else ids.ulid()
+        request.META[REQUEST_ID] = request_id
+        token = current_request.set(request_id)
+        try:
+            response = self._answer(request)
+        finally:
+            current_request.reset(token)
+        response["X-Request-Id"] = request_id
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            return errors.answer(request, status=411, detail="Send the body with a Content-Length header.")
         return self.get_response(request)
 
 
-class Browser(RequestId):
-    pass
+class Browser:
+    """What pages need beside what they show: nothing kept in caches, and errors in words.
+
+    A use-case that refuses (`lib.errors.AppError`) becomes a page with that status; where a sign-in
+    would help, it becomes the way to the sign-in page.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if request.user.is_authenticated:
+            patch_vary_headers(response, ["Cookie", "HX-Request"])
+            if "Cache-Control" not in response:
+                patch_cache_control(response, no_store=True, private=True)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Django's hook for what a view raised; REST views have answered theirs before this."""
+        if isinstance(exception, NotSignedIn | NotFresh):
+            return to_sign_in(request, again=isinstance(exception, NotFresh))
+        if isinstance(exception, AppError):
+            return errors.answer(request, status=exception.status, detail=exception.detail)
+        return None

@@ -28,6 +28,7 @@ _testing = env.declare("QUELL_TESTING", "1 in the test suite; allows a fast cloc
 _expiry = env.declare("QUELL_PLAN_HOURS", "hours after which a plan that nobody approved expires", default="24")
 _review = env.declare("QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7")
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
+_proxies = env.declare("QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma")
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -39,6 +40,7 @@ QUELL_CLOCK_RATE = env.number(_rate)
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
 QUELL_FAILPOINT = env.text(_failpoint)
+QUELL_TRUSTED_PROXIES = env.words(_proxies)
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
 
 SECRET_KEY = env.text(_secret)
@@ -248,12 +250,15 @@ LOGGING = {
     "formatters": {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "defaults": {"process_name": QUELL_PROCESS},
         },
-        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s %(message)s"},
+        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s %(message)s %(request_id)s"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.text(_log)}},
+    "filters": {"request_id": {"()": "soc.logs.WithRequestId"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": env.text(_log), "filters": ["request_id"]}
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"botocore": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }

@@ -1,5 +1,25 @@
 """Where everything is found."""
 
-from django.urls import URLPattern, URLResolver
+from __future__ import annotations
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from soc import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.prometheus, name="prometheus"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/", include("soc.api.urls")),
+    path("", include("identity.urls")),
+    path("", include("cases.urls")),
+    path("", include("containment.urls")),
+    path("", include("metrics.urls")),
+]
+
+handler400 = "soc.errors.bad_request"
+handler403 = "soc.errors.forbidden"
+handler404 = "soc.errors.not_found"
+handler500 = "soc.errors.broken"

@@ -1,0 +1,71 @@
+"""Looking up accounts and how Quell gets into them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db.models import Q, QuerySet
+
+from estate.models import Account
+from identity.actors import Actor, Seat
+from identity.permissions import Permission
+
+
+class Duty(StrEnum):
+    """What a role is assumed for; each has a role of its own in every account."""
+
+    READ = "read"
+    EVIDENCE = "evidence"
+    CONTAIN = "contain"
+    ORGANIZATION = "organization"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleLink:
+    """The role to assume for one duty, and the external id that its trust policy demands."""
+
+    role_arn: str
+    external_id: str
+
+
+class NotGranted(LookupError):
+    """The account grants Quell no role for this duty."""
+
+
+def account_of(account_id: str) -> Account | None:
+    """The account with this AWS id, its team and OU loaded; None when it is not known here."""
+    return Account.objects.select_related("team", "ou").filter(account_id=account_id).first()
+
+
+def role_link(account: Account, duty: Duty) -> RoleLink:
+    """How to get into the account for a duty. `NotGranted` when it has no such role."""
+    arns = {
+        Duty.READ: account.read_role,
+        Duty.EVIDENCE: account.evidence_role,
+        Duty.CONTAIN: account.contain_role,
+        Duty.ORGANIZATION: account.organization_role,
+    }
+    if not arns[duty]:
+        raise NotGranted(f"account {account.account_id} grants no role to {duty.value}")
+    return RoleLink(role_arn=arns[duty], external_id=account.external_id)
+
+
+def accounts_for(actor: Actor) -> QuerySet[Account]:
+    """The accounts that the actor may read about: those of their teams, within each seat's account scope."""
+    accounts = Account.objects.select_related("team", "ou")
+    if actor.kind == "system":
+        return accounts
+    visible = Q(pk__in=[])
+    for seat in actor.seats_for(Permission.READ_ESTATE):
+        visible |= _covered(seat)
+    return accounts.filter(visible)
+
+
+def _covered(seat: Seat) -> Q:
+    if seat.is_whole:
+        return Q(team=seat.team)
+    named = Q(account_id__in=seat.accounts)
+    for path in seat.ou_paths:
+        named |= Q(ou__path=path) | Q(ou__path__startswith=f"{path}/")
+    return Q(team=seat.team) & named
