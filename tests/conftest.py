@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import TransactionTestCase
 
+from identity.actors import Actor
+from identity.models import Role
 from launcher import layout, ports, processes, valkey
 from launcher.console import last_lines
-from tests import needs
+from lib import guards
+from tests import make, needs
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +40,62 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield valkey.url(port=port, password=password)
     finally:
         processes.end(server, patience=5)
+
+
+_empty_tables = TransactionTestCase._fixture_teardown
+
+
+def _empty_guarded_tables(case: TransactionTestCase) -> None:
+    """Django's clean-up after a test that committed, with the guard triggers off while it deletes."""
+    guards.drop()
+    try:
+        _empty_tables(case)
+    finally:
+        guards.install()
+
+
+TransactionTestCase._fixture_teardown = _empty_guarded_tables  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def viewer(db: None) -> Actor:
+    return make.person(Role.VIEWER, login="viewer")
+
+
+@pytest.fixture
+def auditor(db: None) -> Actor:
+    return make.person(Role.AUDITOR, login="auditor")
+
+
+@pytest.fixture
+def analyst(db: None) -> Actor:
+    return make.person(Role.ANALYST, login="analyst")
+
+
+@pytest.fixture
+def responder(db: None) -> Actor:
+    return make.person(Role.RESPONDER, login="responder")
+
+
+@pytest.fixture
+def approver(db: None) -> Actor:
+    return make.person(Role.APPROVER, login="approver")
+
+
+@pytest.fixture
+def lead(db: None) -> Actor:
+    return make.person(Role.LEAD, login="lead")
+
+
+@pytest.fixture
+def admin(db: None) -> Actor:
+    return make.person(Role.ADMIN, login="admin")
+
+
+@pytest.fixture
+def outsider(db: None) -> Actor:
+    """Of another team, with every role that could matter: for this one everything of "blue" is 404."""
+    return make.person(Role.ANALYST, Role.RESPONDER, Role.LEAD, login="outsider", team="other")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
