@@ -6,68 +6,140 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('cases', '0001_initial'),
-        ('identity', '0001_initial'),
+        ("cases", "0001_initial"),
+        ("identity", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Approval',
+            name="Approval",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('plan_hash', models.CharField(max_length=64)),
-                ('login', models.CharField(max_length=80)),
-                ('decision', models.CharField(max_length=8)),
-                ('reason', models.TextField(blank=True)),
-                ('at', models.DateTimeField()),
-                ('action', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='approvals', to='cases.action')),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='approvals', to='identity.person')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("plan_hash", models.CharField(max_length=64)),
+                ("login", models.CharField(max_length=80)),
+                ("decision", models.CharField(max_length=8)),
+                ("reason", models.TextField(blank=True)),
+                ("at", models.DateTimeField()),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="approvals",
+                        to="cases.action",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="approvals",
+                        to="identity.person",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('action', 'plan_hash', 'person'), name='one_decision_per_person'), models.CheckConstraint(condition=models.Q(('decision__in', ['approve', 'reject'])), name='decision_words')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("action", "plan_hash", "person"), name="one_decision_per_person"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("decision__in", ["approve", "reject"])), name="decision_words"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Lock',
+            name="Lock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=400, unique=True)),
-                ('mode', models.CharField(max_length=8)),
-                ('fence', models.PositiveIntegerField()),
-                ('until', models.DateTimeField(null=True)),
-                ('taken_at', models.DateTimeField(default=lib.clock.now)),
-                ('action', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='locks', to='cases.action')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=400, unique=True)),
+                ("mode", models.CharField(max_length=8)),
+                ("fence", models.PositiveIntegerField()),
+                ("until", models.DateTimeField(null=True)),
+                ("taken_at", models.DateTimeField(default=lib.clock.now)),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="locks", to="cases.action"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('mode__in', ['own', 'document'])), name='lock_mode')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("mode__in", ["own", "document"])), name="lock_mode"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Step',
+            name="Step",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveSmallIntegerField()),
-                ('name', models.CharField(max_length=120)),
-                ('kind', models.CharField(max_length=8)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('intent', 'Intent'), ('retry', 'Retry'), ('waiting', 'Waiting'), ('applied', 'Applied'), ('already', 'Already'), ('done', 'Done'), ('skipped', 'Skipped'), ('undone', 'Undone'), ('kept', 'Kept'), ('failed', 'Failed'), ('unknown', 'Unknown'), ('conflict', 'Conflict')], default='pending', max_length=8)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('intent_at', models.DateTimeField(null=True)),
-                ('attempts', models.JSONField(default=list)),
-                ('before', models.JSONField(null=True)),
-                ('result', models.JSONField(null=True)),
-                ('error', models.TextField(blank=True)),
-                ('until', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('looked_at', models.DateTimeField(null=True)),
-                ('action', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='cases.action')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=120)),
+                ("kind", models.CharField(max_length=8)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("intent", "Intent"),
+                            ("retry", "Retry"),
+                            ("waiting", "Waiting"),
+                            ("applied", "Applied"),
+                            ("already", "Already"),
+                            ("done", "Done"),
+                            ("skipped", "Skipped"),
+                            ("undone", "Undone"),
+                            ("kept", "Kept"),
+                            ("failed", "Failed"),
+                            ("unknown", "Unknown"),
+                            ("conflict", "Conflict"),
+                        ],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                ("intent_at", models.DateTimeField(null=True)),
+                ("attempts", models.JSONField(default=list)),
+                ("before", models.JSONField(null=True)),
+                ("result", models.JSONField(null=True)),
+                ("error", models.TextField(blank=True)),
+                ("until", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("looked_at", models.DateTimeField(null=True)),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="steps", to="cases.action"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('action', 'seq'), name='one_journal_row_per_step')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("action", "seq"), name="one_journal_row_per_step")
+                ],
             },
         ),
     ]

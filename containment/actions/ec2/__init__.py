@@ -1,0 +1,1 @@
+"""Containment of EC2 instances, and evidence from them."""

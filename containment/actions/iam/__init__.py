@@ -1,0 +1,1 @@
+"""Containment of IAM principals and credentials."""

@@ -1,0 +1,240 @@
+"""What an author of an action type works with: the context, and the builder of steps. Pure.
+
+The author's common case is ten to thirty lines; see CONTRACT §11 for two types in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from containment.looking import Reader, holds_form, normal, select
+from containment.parameters import NoParams
+from containment.types import (
+    CHANGING,
+    Affected,
+    Call,
+    Category,
+    Check,
+    Compare,
+    Duty,
+    Edit,
+    Kind,
+    Place,
+    Plan,
+    Read,
+    Step,
+    Target,
+    plain,
+)
+from lib.canonical import JSON
+
+GLOBAL_SERVICES = frozenset({"iam", "organizations", "cloudfront", "route53"})
+
+
+class Ref(dict[str, Any]):
+    """`{"$ref": step}`: what the step's `seen` selects, known only at run time."""
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return str(self["$ref"])
+
+
+def ref(step: str) -> Ref:
+    """A reference to the value of a step."""
+    return Ref({"$ref": step})
+
+
+def filters(**by: str | Ref) -> list[dict[str, Any]]:
+    """EC2 filters, sorted by name: `filters(**{"vpc-id": vpc})`."""
+    return [{"Name": name, "Values": [value]} for name, value in sorted(by.items())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Builds reads and calls of one service at one place."""
+
+    name: str
+    place: Place
+    duty: Duty
+
+    def read(
+        self,
+        operation: str,
+        /,
+        *,
+        decode: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
+        **params: Any,
+    ) -> Read:
+        """A read in the READ role."""
+        return Read(
+            at=replace(self.place, duty=Duty.READ),
+            service=self.name,
+            operation=operation,
+            params=params,
+            decode=decode,
+            missing=missing,
+        )
+
+    def call(self, operation: str, /, **params: Any) -> Call:
+        """A call in the role that the action's category acts in."""
+        return Call(
+            at=replace(self.place, duty=self.duty), service=self.name, operation=operation, params=params
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything planning may know. Names, tags and Sids come from `mark`: nothing random, no clock."""
+
+    id: str
+    target: Target
+    params: Any
+    duty: Duty
+    places: Mapping[str, Place]
+    reader: Reader
+
+    @property
+    def mark(self) -> str:
+        """`quell-<action id>`: the name of whatever this action makes."""
+        return f"quell-{self.id.lower()}"
+
+    @property
+    def sid(self) -> str:
+        """The mark in letters and digits only, as a policy's `Sid` demands."""
+        return f"Quell{self.id}"
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """Tags of whatever this action makes."""
+        return [{"Key": "quell:action", "Value": self.id}]
+
+    def at(self, where: str = "target", *, region: str = "") -> Place:
+        """A place by its role in the plan: target, management, identity, forensic or edge."""
+        place = self.places[where]
+        return replace(place, region=region or place.region)
+
+    def aws(self, service: str, where: str = "target", *, region: str = "") -> Service:
+        """A service at a place; services without regions are asked in us-east-1."""
+        home = "us-east-1" if service in GLOBAL_SERVICES else region
+        duty = Duty.ORGANIZATION if service == "organizations" else self.duty
+        return Service(name=service, place=self.at(where, region=home), duty=duty)
+
+    def read(self, read: Read) -> Any:
+        """The answer of a read."""
+        return self.reader.read(read)
+
+    def look(self, check: Check) -> JSON:
+        """What a check selects now."""
+        return select(check.select, self.reader.read(check.read))
+
+
+class ActionType:
+    """One kind of containment action. It reads, and describes; it never acts.
+
+    The docstring's first line is the title's longer form; its second paragraph says what the action
+    does not stop.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    target: ClassVar[str]
+    category: ClassVar[Category]
+    tier: ClassVar[int]
+    order: ClassVar[int] = 50
+    params: ClassVar[type] = NoParams
+    pairs_with: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]]
+    writes: ClassVar[tuple[str, ...]]
+    fallback: ClassVar[tuple[str, ...]] = ()
+
+    def plan(self, ctx: Context) -> Plan:
+        """The steps, as data. Only reads; raises `Refused` with the reason when it cannot be done."""
+        raise NotImplementedError
+
+    def affects(self, ctx: Context) -> Iterator[Affected]:
+        """What else is touched. May be incomplete; the caller stops it after three seconds."""
+        yield from ()
+
+    @classmethod
+    def does_not_stop(cls) -> str:
+        """The residual access, from the docstring."""
+        text = " ".join((cls.__doc__ or "").split())
+        _, found, rest = text.partition("Does not stop: ")
+        return rest if found else ""
+
+
+_UNSET: Any = object()
+
+
+@dataclass
+class Steps:
+    """A thin builder: gathers steps, and fills in `was` by looking."""
+
+    ctx: Context
+    steps: list[Step] = field(default_factory=list)
+
+    def set(self, name: str, *, changes: str, call: Call, seen: Check, was: Any = _UNSET, **more: Any) -> Ref:
+        """A call whose repetition has the same effect or is refused."""
+        return self._add(Kind.SET, name, changes=changes, call=call, seen=seen, was=was, **more)
+
+    def create(
+        self, name: str, *, changes: str, call: Call, find: Read, select: str, answer: str, **more: Any
+    ) -> Ref:
+        """Makes an object under our mark; looked up before the first call as well."""
+        seen = Check(read=find, select=select, equals=True, compare=Compare.PRESENT)
+        return self._add(
+            Kind.CREATE, name, changes=changes, call=call, seen=seen, was=None, answer=answer, **more
+        )
+
+    def edit(self, name: str, *, changes: str, call: Call, seen: Check, edit: Edit, **more: Any) -> Ref:
+        """Changes our members of a document that others edit too."""
+        return self._add(
+            Kind.EDIT, name, changes=changes, call=call, seen=seen, edit=edit, was=_UNSET, **more
+        )
+
+    def wait(
+        self,
+        name: str,
+        *,
+        seen: Check,
+        within: int,
+        every: int = 15,
+        fails: tuple[Any, ...] = (),
+        lane: str | None = None,
+    ) -> None:
+        """Polls, without holding a worker, until AWS is done."""
+        self.steps.append(
+            Step(name=name, kind=Kind.WAIT, seen=seen, within=within, every=every, fails=fails, lane=lane)
+        )
+
+    def pause(self, name: str, seconds: int) -> None:
+        """Time for traffic to pass."""
+        if seconds:
+            self.steps.append(Step(name=name, kind=Kind.PAUSE, within=seconds))
+
+    def plan(self, **parts: Any) -> Plan:
+        """The finished plan."""
+        names = [step.name for step in self.steps]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.ctx.id}: two steps of one name")
+        return Plan(steps=tuple(self.steps), **parts)
+
+    def _add(self, kind: Kind, name: str, *, seen: Check, was: Any, **values: Any) -> Ref:
+        step = Step(name=name, kind=kind, seen=seen, **values)
+        self.steps.append(replace(step, was=self._was(step, was)))
+        return ref(name)
+
+    def _was(self, step: Step, given: Any) -> Any:
+        assert step.seen
+        earlier = [s for s in self.steps if s.changes == step.changes and s.kind in CHANGING]
+        if earlier and earlier[-1].seen:
+            return earlier[-1].seen.equals
+        if given is not _UNSET:
+            return given
+        if holds_form(step.seen.read.params, "$ref"):
+            raise ValueError(f"{step.name}: say what it was; it cannot be looked at while planning")
+        return plain(normal(self.ctx.look(step.seen), step.seen.compare))

@@ -1,0 +1,237 @@
+"""AWS through boto3: the only module that imports it.
+
+A call is made as an assumed role, with the external id the role demands, a source identity, a
+session policy and a session of fifteen minutes. Writes are sent exactly once: boto3's own retries
+are off, because they would repeat a call whose outcome is not known.
+"""
+
+from __future__ import annotations
+
+import threading
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ParamValidationError,
+    UnknownServiceError,
+)
+
+from lib import clock
+from lib.canonical import JSON
+
+CONNECT_SECONDS = 3
+READ_SECONDS = 10
+SESSION_SECONDS = 900
+SESSION_MARGIN = timedelta(seconds=120)
+KEPT_SESSIONS = 200
+
+
+class AwsError(Exception):
+    """AWS answered, and refused."""
+
+    def __init__(self, code: str, message: str = "", *, status: int = 400, request_id: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+
+
+class NoAnswer(Exception):  # noqa: N818 - it is no error until a look has said so
+    """No answer that can be read: a time-out, a reset, a 5xx. It may or may not have been done."""
+
+
+class WrongAccount(Exception):  # noqa: N818
+    """The assumed session is not in the account it was meant for; nothing was sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role to assume, and under which names."""
+
+    arn: str
+    external_id: str
+    account: str
+    session_name: str
+    source_identity: str
+    policy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What AWS said: the parsed body, plain JSON, and the request's id."""
+
+    body: JSON
+    request_id: str
+
+
+@dataclass(frozen=True)
+class _Credentials:
+    key: str
+    secret: str
+    token: str
+    until: datetime
+
+
+_boto = boto3.session.Session()
+_lock = threading.Lock()
+_sessions: OrderedDict[Role, _Credentials] = OrderedDict()
+_clients: OrderedDict[tuple[str, str, str, bool], Any] = OrderedDict()
+
+_ONCE = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"total_max_attempts": 1, "mode": "standard"},
+    s3={"addressing_style": "path"},
+)
+_READS = _ONCE.merge(Config(retries={"total_max_attempts": 2, "mode": "standard"}))
+
+
+def read(role: Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> JSON:
+    """A read, all its pages together; may be repeated once by boto3. Raises `AwsError`, `NoAnswer`."""
+    client = _client(role, service=service, region=region, once=False)
+    method = _method(client, operation)
+    if client.can_paginate(method):
+        body = _told(lambda: client.get_paginator(method).paginate(**params).build_full_result())
+    else:
+        body = _told(lambda: getattr(client, method)(**params))
+    return body.body
+
+
+def send(role: Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> Answer:
+    """One request that may change something, sent once. Raises `AwsError`, `NoAnswer`."""
+    client = _client(role, service=service, region=region, once=True)
+    return _told(lambda: getattr(client, _method(client, operation))(**params))
+
+
+def assume(role: Role) -> None:
+    """Make sure that there is a live session; raises like a call, and `WrongAccount`."""
+    _credentials(role)
+
+
+def forget_sessions() -> None:
+    """Drop every cached session and client."""
+    with _lock:
+        _sessions.clear()
+        _clients.clear()
+
+
+def _credentials(role: Role) -> _Credentials:
+    with _lock:
+        kept = _sessions.get(role)
+        if kept and kept.until - SESSION_MARGIN > clock.now():
+            _sessions.move_to_end(role)
+            return kept
+        sts = _boto.client("sts", region_name="us-east-1", config=_READS)
+    asked: dict[str, Any] = {
+        "RoleArn": role.arn,
+        "RoleSessionName": role.session_name,
+        "ExternalId": role.external_id,
+        "SourceIdentity": role.source_identity,
+        "DurationSeconds": SESSION_SECONDS,
+    }
+    if role.policy:
+        asked["Policy"] = role.policy
+    body: Any = _told(lambda: sts.assume_role(**asked)).body
+    if f":{role.account}:" not in body["AssumedRoleUser"]["Arn"]:
+        raise WrongAccount(f"{role.arn} is not in account {role.account}")
+    given = body["Credentials"]
+    fresh = _Credentials(
+        key=given["AccessKeyId"],
+        secret=given["SecretAccessKey"],
+        token=given["SessionToken"],
+        until=clock.now() + timedelta(seconds=SESSION_SECONDS),
+    )
+    with _lock:
+        _sessions[role] = fresh
+        while len(_sessions) > KEPT_SESSIONS:
+            _sessions.popitem(last=False)
+    return fresh
+
+
+def _client(role: Role, *, service: str, region: str, once: bool) -> Any:
+    credentials = _credentials(role)
+    key = (credentials.key, service, region, once)
+    # Making a client is not safe in several threads at once; using one is.
+    with _lock:
+        if key not in _clients:
+            try:
+                _clients[key] = _boto.client(
+                    service,
+                    region_name=region,
+                    config=_ONCE if once else _READS,
+                    aws_access_key_id=credentials.key,
+                    aws_secret_access_key=credentials.secret,
+                    aws_session_token=credentials.token,
+                )
+            except UnknownServiceError as unknown:
+                raise AwsError("UnknownService", str(unknown)) from unknown
+            while len(_clients) > KEPT_SESSIONS:
+                _clients.popitem(last=False)
+        _clients.move_to_end(key)
+        return _clients[key]
+
+
+def _method(client: Any, operation: str) -> str:
+    for method, name in client.meta.method_to_api_mapping.items():
+        if name == operation:
+            return str(method)
+    raise AwsError("UnknownOperation", f"{client.meta.service_model.service_name} has no {operation}")
+
+
+def _told(call: Any) -> Answer:
+    try:
+        answer = call()
+    except ClientError as refusal:
+        error = refusal.response.get("Error", {})
+        about = refusal.response.get("ResponseMetadata", {})
+        status = int(about.get("HTTPStatusCode") or 0)
+        # A throttled call is answered 503 by some services and is known not to have been applied.
+        if status >= 500 and not is_throttling(error.get("Code", "")):
+            raise NoAnswer(f"{status} {error.get('Code', '')}") from refusal
+        raise AwsError(
+            str(error.get("Code", "")),
+            str(error.get("Message", "")),
+            status=status,
+            request_id=str(about.get("RequestId", "")),
+        ) from refusal
+    except ParamValidationError as invalid:
+        raise AwsError("ParamValidation", str(invalid)) from invalid
+    except BotoCoreError as silence:
+        raise NoAnswer(str(silence)) from silence
+    about = answer.pop("ResponseMetadata", {})
+    return Answer(body=_plain(answer), request_id=str(about.get("RequestId", "")))
+
+
+def is_throttling(code: str) -> bool:
+    """Whether an error code says that the call came too fast and was not carried out."""
+    return code.startswith(("Throttl", "TooManyRequests")) or code in (
+        "RequestLimitExceeded",
+        "SlowDown",
+        "RequestThrottled",
+        "RequestThrottledException",
+    )
+
+
+def _plain(value: Any) -> JSON:
+    if isinstance(value, dict):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else repr(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
