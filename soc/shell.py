@@ -1,9 +1,118 @@
-"""What every page shows around its content."""
+"""What every page shows around its content: where one can go, how much waits, the time, the mode."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
 
+from cases import access, words
+from estate.models import Account, Mode
+from identity.actors import Actor
+from identity.permissions import Permission
+from identity.requests import actor_of
+from lib import clock
+from soc.appearance import theme_of
+
+COUNT_LIMIT = 999
+MODE_SAYS = {
+    Mode.OBSERVE: ("Observe", "Quell plans but changes nothing in AWS."),
+    Mode.APPROVE: ("Approve", "Plans are applied after approval. Nothing is automatic."),
+    Mode.AUTO: ("Auto", "Pre-authorised rules may act without asking."),
+}
+OPEN_ALERTS = (words.AlertStatus.NEW, words.AlertStatus.ACKNOWLEDGED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One entry of the main navigation."""
+
+    url: str
+    label: str
+    key: str
+    count: str
+    is_current: bool
+
+
+class Shell:
+    """Computed only as far as a template asks: a fragment asks for nothing and costs nothing."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def actor(self) -> Actor | None:
+        if not self._request.user.is_authenticated:
+            return None
+        return actor_of(self._request)
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    @property
+    def theme(self) -> str:
+        """`light` or `dark` where the person chose; empty follows the system."""
+        return theme_of(self._request)
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """The pages there are for this person, in the order of the day's work."""
+        actor = self.actor
+        if actor is None:
+            return []
+        found = []
+        if actor.may(Permission.READ_ALERTS):
+            found.append(self._place("alerts", "Alerts", "a", self._count_alerts(actor)))
+        if actor.may(Permission.READ_INCIDENTS):
+            found.append(self._place("incidents", "Incidents", "i", self._count_incidents(actor)))
+        if actor.may(Permission.READ_METRICS):
+            found.append(self._place("metrics", "Metrics", "m", ""))
+        return found
+
+    @cached_property
+    def roles(self) -> list[str]:
+        """The roles held in any team, in words, without repeats."""
+        actor = self.actor
+        return list(dict.fromkeys(seat.role for seat in actor.seats)) if actor else []
+
+    @cached_property
+    def mode(self) -> tuple[str, str] | None:
+        """What Quell may do in the AWS accounts of one's teams, and a sentence; None without accounts."""
+        actor = self.actor
+        if actor is None:
+            return None
+        teams = {seat.team for seat in actor.seats}
+        modes = list(Account.objects.filter(team__in=teams).order_by().values_list("mode", flat=True).distinct())
+        if not modes:
+            return None
+        if len(modes) > 1:
+            return ("Per account", "Accounts differ: " + ", ".join(sorted(modes)) + ".")
+        return MODE_SAYS[Mode(modes[0])]
+
+    def _place(self, url: str, label: str, key: str, count: str) -> Place:
+        match = self._request.resolver_match
+        name = (match.url_name or "") if match else ""
+        stem = url.removesuffix("s")
+        here = name == url or name.split("-")[0] in {url, stem} or (url == "incidents" and name.startswith("action"))
+        return Place(url=url, label=label, key=key, count=count, is_current=here)
+
+    def _count_alerts(self, actor: Actor) -> str:
+        return _capped(access.alerts_for(actor).filter(status__in=OPEN_ALERTS))
+
+    def _count_incidents(self, actor: Actor) -> str:
+        return _capped(access.incidents_for(actor).exclude(status=words.Phase.CLOSED))
+
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    return {}
+    """The context processor: one lazy object."""
+    return {"shell": Shell(request)}
+
+
+def _capped(rows: Any) -> str:
+    """A count that costs the same however many there are."""
+    count = rows.order_by()[: COUNT_LIMIT + 1].count()
+    return f"{COUNT_LIMIT}+" if count > COUNT_LIMIT else str(count)
