@@ -22,6 +22,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from identity.actors import Actor, of_user
+from identity.models import User
 from lib import clock
 from lib.errors import AppError
 
@@ -56,7 +57,7 @@ def actor_of(request: HttpRequest) -> Actor:
     known = request.META.get(ACTOR)
     if isinstance(known, Actor):
         return known
-    if user is None or not user.is_authenticated:
+    if not isinstance(user, User):  # nobody, or on a REST request None
         raise NotSignedIn
     actor = of_user(user, ip=client_ip(request), request_id=request_id(request))
     bind(request, actor)
@@ -108,7 +109,7 @@ def signed_in(view: PageView[P]) -> PageView[P]:
     """Let a page be seen by people who signed in; send others to the sign-in page and back again."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
         return to_sign_in(request)

@@ -6,3 +6,8 @@ class SocConfig(AppConfig):
 
     name = "soc"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from soc import checks  # registers the system checks; needs settings
+
+        del checks

@@ -52,7 +52,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """Django's handler500: says nothing but the id under which the log tells more."""
-    return answer(request, status=500, detail="Something failed here. The log has it under the id below.")
+    detail = "Something failed here. The log has it under this id."
+    try:
+        return answer(request, status=500, detail=detail)
+    except Exception:  # the page needs the database, which may be what failed
+        log.exception("error-page.failed")
+        return HttpResponse(f"{detail} {request_id(request)}", status=500, content_type="text/plain")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

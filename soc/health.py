@@ -90,8 +90,8 @@ def _database() -> tuple[dict[str, object], list[str]]:
             parts["migrations"] = "pending"
         if missing := _missing_guards():
             parts["guards"] = {"missing": missing}
-    except DatabaseError as failure:
-        log.error("readyz.database", exc_info=failure)
+    except DatabaseError:
+        log.exception("readyz.database")
         return {"database": "failed"}, ["database"]
     return parts, [name for name, state in parts.items() if state != "ok"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from soc import health
+from soc import appearance, health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
@@ -13,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.prometheus, name="prometheus"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/", include("soc.api.urls")),
+    path("", RedirectView.as_view(pattern_name="alerts"), name="home"),
+    path("theme", appearance.choose_theme, name="theme"),
     path("", include("identity.urls")),
     path("", include("cases.urls")),
     path("", include("containment.urls")),

@@ -42,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         processes.end(server, patience=5)
 
 
-_empty_tables = TransactionTestCase._fixture_teardown
+_empty_tables = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
 
 def _empty_guarded_tables(case: TransactionTestCase) -> None:
@@ -54,7 +54,7 @@ def _empty_guarded_tables(case: TransactionTestCase) -> None:
         guards.install()
 
 
-TransactionTestCase._fixture_teardown = _empty_guarded_tables  # type: ignore[method-assign]
+TransactionTestCase._fixture_teardown = _empty_guarded_tables  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -20,8 +20,10 @@ os.environ.setdefault("QUELL_TESTING", "1")
 os.environ.setdefault("QUELL_LOG", "text")
 os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")  # refuses at once; tests that need one ask for it
 
-from soc.settings import *  # noqa: E402, F403
-from soc.settings import DATABASES  # noqa: E402
+from soc.settings import *  # noqa: F403
+from soc.settings import DATABASES, STATIC_ROOT
+
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # else whitenoise warns, and warnings are errors
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(Path(os.environ["QUELL_DATA"]) / "test.sqlite3")}

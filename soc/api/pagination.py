@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Model, Q
 from django.db.models.expressions import OrderBy
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -42,10 +42,8 @@ class CursorPage(BasePagination):
         self.order = tuple(order) if {"pk", "id"} & {_name(c) for c in order} else (*order, tie)
         self._next: str | None = None
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
-    ) -> list[Any]:
-        """The rows of the page that was asked for."""
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        """The rows of the page that was asked for, of a QuerySet in whatever order."""
         del view
         limit = self._limit(request)
         queryset = queryset.order_by(*self._sorting(queryset.model))

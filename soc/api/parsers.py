@@ -11,12 +11,14 @@ from django.http import HttpRequest
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from lib.errors import AppError
+from cases import decoding
+from lib.errors import Invalid
 
 
-class Unreadable(AppError):
+class Unreadable(Invalid):
     """The body is not JSON that can be read."""
 
+    status = 400
     code = "unreadable"
 
 
@@ -32,8 +34,6 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        from cases import decoding  # late: the application registry reads this module before models exist
-
         request: HttpRequest = (parser_context or {})["request"]
         charset = (request.content_params or {}).get("charset", "utf-8")
         if charset.lower().strip('"') not in ("utf-8", "utf8"):
@@ -42,7 +42,9 @@ class StrictJSONParser(BaseParser):
         try:
             return decoding.decode(body)
         except decoding.Unreadable as failure:
-            raise Unreadable(f"The body cannot be read: {failure.reason}") from failure
+            raise Unreadable(
+                f"The body cannot be read: {failure.reason}.", pointer=failure.pointer
+            ) from failure
 
 
 def read_capped(request: HttpRequest, stream: IO[Any]) -> bytes:
