@@ -124,7 +124,7 @@ def manage(rest: Sequence[str], _console: Console) -> int:
 def split_data(rest: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Take `--data DIR` out of a management command's arguments; what follows `--` is left alone."""
     command: list[str] = []
-    data: Path | None = None
+    data: str | None = None
     left = list(rest)
     while left:
         word = left.pop(0)
@@ -132,12 +132,14 @@ def split_data(rest: Sequence[str]) -> tuple[Path | None, list[str]]:
             command += [word, *left]
             break
         if word == "--data":
-            data = _directory(left.pop(0) if left else "")
+            data = left.pop(0) if left else ""
         elif word.startswith("--data="):
-            data = _directory(word.removeprefix("--data="))
+            data = word.removeprefix("--data=")
         else:
             command.append(word)
-    return data, command
+    if data == "":
+        raise LauncherError("--data needs a directory", code=64)
+    return Path(data) if data else None, command
 
 
 def _usual_data() -> Path:

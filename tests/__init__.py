@@ -1,1 +1,1 @@
-"""The test suite. Mirrors the packages; `make.py` holds the factories, `needs.py` what tests need from a machine."""
+"""The test suite. Mirrors the packages; `make.py` holds factories, `needs.py` what a machine must have."""
