@@ -127,6 +127,11 @@ class Change:
     def is_shorter(self) -> bool:
         return self.seconds < 0
 
+    @property
+    def size(self) -> int:
+        """The difference without its sign, in seconds."""
+        return abs(self.seconds)
+
 
 # --- population -----------------------------------------------------------------------------------
 

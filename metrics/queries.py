@@ -43,6 +43,7 @@ from metrics.definitions import (
 DEFAULT_DAYS = 90
 LONGEST = timedelta(days=3660)
 PAGE = 100
+LONGEST_OPEN = 5
 
 
 # --- periods --------------------------------------------------------------------------------------
@@ -237,7 +238,10 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The figures of a period as of a moment, with those of each slice."""
+    """The figures of a period as of a moment, with those of each slice.
+
+    `not_contained` lists the incidents of the period that have waited longest for containment.
+    """
 
     period: Period
     as_of: datetime
@@ -245,6 +249,7 @@ class Summary:
     metrics: Mapping[str, Measured]
     by: By | None = None
     groups: tuple[Group, ...] = ()
+    not_contained: tuple[Line, ...] = ()
 
 
 def summary(
@@ -267,6 +272,7 @@ def summary(
         metrics=_measure(now, as_of=as_of, before=before),
         by=by,
         groups=_groups(now, by=by, as_of=as_of) if by else (),
+        not_contained=tuple(_lines(now, BY_KEY["time_to_contain"], Shown.OPEN, as_of=as_of)[:LONGEST_OPEN]),
     )
 
 
@@ -387,7 +393,10 @@ def drill_down(
     filters: Mapping[By, str] | None = None,
 ) -> list[Line]:
     """The incidents behind one figure, longest first; the same ones that the figure counts."""
-    cases = _load(actor, period, by=None, filters=filters or {})
+    return _lines(_load(actor, period, by=None, filters=filters or {}), metric, shown, as_of=as_of)
+
+
+def _lines(cases: Iterable[Case], metric: Metric, shown: Shown, *, as_of: datetime) -> list[Line]:
     lines = [Line(case=case, interval=_share(case, metric, as_of=as_of)) for case in cases]
     lines = [line for line in lines if _is_shown(line, shown)]
     return sorted(lines, key=lambda line: (-line.interval.microseconds, line.case.ref))

@@ -1,7 +1,12 @@
-"""The pages of this package."""
+"""The pages of the mirror. `/metrics` itself is Prometheus's."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from metrics import views
+
+urlpatterns: list[URLPattern] = [
+    path("measures/", views.page, name="metrics"),
+    path("measures/incidents/", views.incidents, name="metrics-incidents"),
+]
