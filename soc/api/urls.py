@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import estate
+from soc.api import estate, metrics
 
 urlpatterns: list[URLPattern] = [
     path("accounts", estate.Accounts.as_view(), name="api-accounts"),
+    path("metrics/summary", metrics.Summary.as_view(), name="api-metrics-summary"),
+    path("metrics/trend", metrics.Trend.as_view(), name="api-metrics-trend"),
+    path("metrics/incidents", metrics.Incidents.as_view(), name="api-metrics-incidents"),
 ]
