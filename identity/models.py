@@ -63,7 +63,9 @@ class Membership(models.Model):
     ou_paths = models.JSONField(default=list)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["person", "team", "role"], name="one_membership_per_role")]
+        constraints = [
+            models.UniqueConstraint(fields=["person", "team", "role"], name="one_membership_per_role")
+        ]
 
     def __str__(self) -> str:
         return f"{self.person_id} {self.role} in {self.team_id}"
@@ -94,3 +96,23 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.ulid}"
+
+
+class SignInFailure(models.Model):
+    """One attempt to sign in that has not succeeded; kept for as long as it counts.
+
+    `attempted` is a keyed digest of login and address: what people type into the wrong field, often
+    their password, must not end up in a table.
+    """
+
+    attempted = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["attempted", "at"], name="sign_in_attempted"),
+            models.Index(fields=["at"], name="sign_in_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempted[:8]} at {self.at:%H:%M:%S}"

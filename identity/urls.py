@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from identity import views
+
+urlpatterns: list[URLPattern] = [
+    path("signin", views.SignIn.as_view(), name="signin"),
+    path("signout", views.signout, name="signout"),
+]

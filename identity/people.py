@@ -1,0 +1,60 @@
+"""Making people: a person, their login and their role in a team."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from audit.record import record
+from identity.actors import Actor
+from identity.models import Membership, Person, Role, Team, User
+from lib.errors import Conflict, Invalid
+
+
+def add_person(
+    *,
+    login: str,
+    name: str,
+    password: str,
+    roles: frozenset[Role],
+    team: Team,
+    by: Actor,
+    at: datetime,
+    email: str = "",
+) -> User:
+    """A new person with one login and these roles in the team, for all of the team's accounts.
+
+    Raises `Conflict` for a login that exists and `Invalid` for one that cannot be, or for a password
+    that is too easy.
+    """
+    user = User(username=User.normalize_username(login), email=email)
+    try:
+        user.clean_fields(exclude=["password"])
+        validate_password(password, user)
+    except ValidationError as failure:
+        raise Invalid(" ".join(failure.messages)) from failure
+    if User.objects.filter(username=user.username).exists():
+        raise Conflict(f"There is a login {login} already.")
+    user.set_password(password)
+    with transaction.atomic():
+        user.person = Person.objects.create(name=name, email=email)
+        user.save()
+        for role in sorted(roles):
+            Membership.objects.create(person=user.person, team=team, role=role)
+        details = {"team": team.ulid, "roles": sorted(roles)}
+        record(act="person-added", by=by, at=at, on=("login", user.ulid), details=details)
+    return user
+
+
+def team_named(slug: str) -> Team:
+    """The team with this slug, made when it is new."""
+    return Team.objects.get_or_create(slug=slug, defaults={"name": f"{slug.capitalize()} team"})[0]
+
+
+def only_team() -> Team | None:
+    """The team, where there is exactly one."""
+    teams = list(Team.objects.all()[:2])
+    return teams[0] if len(teams) == 1 else None

@@ -1,0 +1,103 @@
+"""Signing in, signing in again for what needs it fresh, and signing out."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from identity.forms import SignInForm
+from identity.models import User
+from identity.requests import SIGNED_IN_AT, client_ip, is_fresh, request_id
+from identity.signing_in import LockedOut, Refused, sign_in, sign_out
+from lib import clock
+
+
+@method_decorator((never_cache, sensitive_post_parameters("password")), name="dispatch")
+class SignIn(View):
+    """The sign-in page; with `?again=1` it asks the person of this session for their password once more.
+
+    The template gets `form`, `next` (checked), `again` (bool) and `locked_until` (or None).
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """The form, or straight on when nothing needs to be proved."""
+        if request.user.is_authenticated and (not _is_again(request) or is_fresh(request)):
+            return HttpResponseRedirect(_next(request))
+        return self._page(request, SignInForm(initial={"username": _login_of(request)}))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Sign in and go on to `next`, or say what is wrong."""
+        data = request.POST.copy()
+        if _is_again(request) and request.user.is_authenticated:
+            data["username"] = _login_of(request)
+        form = SignInForm(data)
+        if not form.is_valid():
+            return self._page(request, form, status=422)
+        at = clock.now()
+        try:
+            user = sign_in(
+                login=form.cleaned_data["username"],
+                password=form.cleaned_data["password"],
+                ip=client_ip(request),
+                request_id=request_id(request),
+                at=at,
+            )
+        except LockedOut as locked:
+            form.add_error(None, locked.detail)
+            response = self._page(request, form, status=locked.status, locked_until=locked.until)
+            response["Retry-After"] = str(int((locked.until - at).total_seconds()) + 1)
+            return response
+        except Refused as refused:
+            form.add_error(None, refused.detail)
+            return self._page(request, form, status=refused.status)
+        login(request, user)
+        request.session.cycle_key()  # a new session, too, for the one who signs in again
+        request.session[SIGNED_IN_AT] = at.isoformat()
+        return HttpResponseRedirect(_next(request))
+
+    def _page(
+        self, request: HttpRequest, form: SignInForm, *, status: int = 200, locked_until: object = None
+    ) -> HttpResponse:
+        context = {
+            "form": form,
+            "next": _next(request),
+            "again": _is_again(request) and request.user.is_authenticated,
+            "locked_until": locked_until,
+        }
+        return render(request, "identity/signin.html", context, status=status)
+
+
+@require_POST
+@never_cache
+def signout(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    user = request.user
+    if isinstance(user, User):
+        sign_out(user=user, ip=client_ip(request), request_id=request_id(request), at=clock.now())
+    logout(request)
+    return HttpResponseRedirect(resolve_url(settings.LOGOUT_REDIRECT_URL))
+
+
+def _is_again(request: HttpRequest) -> bool:
+    return (request.POST.get("again") or request.GET.get("again")) == "1"
+
+
+def _login_of(request: HttpRequest) -> str:
+    return request.user.get_username() if request.user.is_authenticated else ""
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go afterwards: the path asked for if it is one of ours, else the alert queue."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    hosts = {request.get_host()}
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=hosts, require_https=request.is_secure()):
+        return wanted
+    return resolve_url(settings.LOGIN_REDIRECT_URL)
