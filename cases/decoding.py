@@ -11,9 +11,9 @@ import json
 import math
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
-from lib.canonical import JSON
+JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
 
 BOM = b"\xef\xbb\xbf"
 REPLACEMENT = "\ufffd"
@@ -96,6 +96,13 @@ def documents(body: bytes, *, text: Text = Text.REPLACE, limits: Limits = LIMITS
             raise failure
     keys = _Count(limits.keys)
     return [_part(span, text=text, limits=limits, keys=keys) for span in spans]
+
+
+def bytes_of(document: Document) -> bytes:
+    """The document as bytes that can be read again: its own spelling where that is known."""
+    if document.spelling:
+        return document.spelling.encode("utf-8")
+    return json.dumps(document.value, ensure_ascii=False).encode("utf-8")
 
 
 def step(pointer: str, name: str | int) -> str:
