@@ -153,14 +153,20 @@ def identity(pid: int) -> str | None:
 
     On Linux boot id and start time in clock ticks; elsewhere what `ps` says of its start.
     """
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            return None
-        fields = stat.rpartition(")")[2].split()  # the name in brackets may hold anything
-        return None if fields[0] == "Z" else f"{boot} {fields[19]}"
+    return _linux_identity(pid) if sys.platform == "linux" else _other_identity(pid)
+
+
+def _linux_identity(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()  # the name in brackets may hold anything
+    return None if fields[0] == "Z" else f"{boot} {fields[19]}"
+
+
+def _other_identity(pid: int) -> str | None:
     told = subprocess.run(
         ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from launcher.layout import ROOT
 SHIM = ROOT / "quell"
 
 
-def quell(*arguments: str, shim: Path = SHIM, **options: object) -> subprocess.CompletedProcess[str]:
+def quell(
+    *arguments: str, shim: Path = SHIM, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [shim, *arguments], capture_output=True, text=True, check=False, timeout=60, **options
-    )  # type: ignore[call-overload,no-any-return]
+        [shim, *arguments], capture_output=True, text=True, check=False, timeout=60, cwd=cwd, env=env
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["help"], ["--help"]])
@@ -81,7 +84,7 @@ def test_an_old_python_is_named_and_a_newer_one_preferred(tmp_path: Path) -> Non
     assert "needs Python 3.11 or newer" in told.stderr
     assert "Python 3.9.2" in told.stderr
 
-    (tmp_path / "python3.13").symlink_to(Path(os.sys.executable))  # type: ignore[attr-defined]
+    (tmp_path / "python3.13").symlink_to(sys.executable)
     assert quell("help", env={"PATH": str(tmp_path)}).returncode == 0
     told = quell("help", env={"PATH": str(tmp_path), "QUELL_PYTHON": str(old)})
     assert told.returncode == 69
