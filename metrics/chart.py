@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 1040.0, 244.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 952.0, 12.0, 214.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 924.0, 12.0, 214.0
 _TICKS = (
     (30, "30 s"), (60, "1 min"), (300, "5 min"), (900, "15 min"), (1800, "30 min"), (3600, "1 h"),
     (7200, "2 h"), (14400, "4 h"), (28800, "8 h"), (43200, "12 h"), (86400, "1 d"), (172800, "2 d"),
@@ -31,6 +31,7 @@ class Reading:
     median: int | None
     p90: int | None
     is_moving: bool
+    says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def draw(readings: Sequence[Reading]) -> Chart | None:
     ceiling = max(highest, 60)
     runs = _runs(readings)
     dots = tuple(
-        Mark(x=x, y=_up(r.median, ceiling), text=r.label, is_hollow=r.is_moving)
+        Mark(x=x, y=_up(r.median, ceiling), text=r.says, is_hollow=r.is_moving)
         for x, r in zip(xs, readings, strict=True)
         if r.median is not None
     )

@@ -16,11 +16,12 @@ from cases.milestones import LABELS
 from cases.words import MilestoneKind
 from identity.permissions import Permission
 from identity.requests import actor_of, signed_in
-from lib import clock, durations
+from lib import clock
 from lib.errors import Forbidden, Invalid
 from metrics import chart, queries
-from metrics.definitions import VERSION, Interval, Metric
+from metrics.definitions import VERSION, Interval, Metric, State, basis, is_investigated
 from metrics.queries import By, Case, Every, Line, Measured, Period, Shown, Step, Summary
+from metrics.templatetags.figures import rounded
 
 CHART = "time_to_contain"
 WEEKLY_UP_TO = timedelta(days=190)
@@ -34,7 +35,7 @@ OUT = {
     "suppressed": ("suppressed", "suppressed"),
 }
 STATES = {
-    Shown.ALL: "All",
+    Shown.ALL: "All incidents",
     Shown.FINISHED: "Finished",
     Shown.MISSING: "Missing",
     Shown.OPEN: "Open",
@@ -110,7 +111,7 @@ class Tile:
     def parts(self) -> list[tuple[str, str]]:
         """The median as numbers and units: `[("1", "h"), ("12", "min")]`."""
         seconds = self.measured.figures.median_seconds
-        words = durations.in_words(seconds).split() if seconds is not None else []
+        words = rounded(seconds).split() if seconds is not None else []
         return list(zip(words[::2], words[1::2], strict=True))
 
     @property
@@ -120,7 +121,7 @@ class Tile:
         parts = [f"{told[word]} {says}" for word, says in RESTS.items() if told.get(word)]
         known = self.measured.without_estimates
         if known and self.measured.starts.get("estimated") and known.median_seconds is not None:
-            parts.append(f"without estimates {durations.in_words(known.median_seconds)}, n {known.n}")
+            parts.append(f"without estimates {rounded(known.median_seconds)}, n {known.n}")
         return ", ".join(parts)
 
     @property
@@ -202,6 +203,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "left_out": sum(found.population.excluded.values()),
         "excluded": asked.lines(asked.metric, Shown.EXCLUDED),
         "wider": "" if days_shown >= PERIODS[-1][0] else _choice(asked, *PERIODS[-1])[1],
+        "last_median": rounded(steps[-1].measured.figures.median_seconds or 0),
+        "last_p90": rounded(steps[-1].measured.figures.p90_seconds or 0),
         "finding": _finding(asked, found, steps),
         "tiles": [_tile(asked, measured) for measured in found.metrics.values()],
         "chosen": found.metrics[asked.metric],
@@ -304,14 +307,14 @@ def _finding(asked: Asked, found: Summary, steps: list[Row]) -> str:
     figures = found.metrics[asked.metric].figures
     name = found.metrics[asked.metric].metric.name.lower()
     told = [(r.label, r.measured.figures.median_seconds) for r in steps if r.measured.figures.n]
-    ends = [f"{durations.in_words(seconds or 0)} ({label})" for label, seconds in told]
+    ends = [f"{rounded(seconds or 0)} ({label})" for label, seconds in told]
     course = f"from {ends[0]} to {ends[-1]}" if len(ends) > 1 else "".join(ends)
     return f"Median {name} by {asked.every}: {course}. {figures.n} finished, {figures.open} open."
 
 
 def _why(line: Line, metric: Metric) -> str:
-    """The reason of an interval in words."""
-    reason = line.interval.reason
+    """Why an incident is in its state, in words."""
+    reason, times = line.interval.reason, line.case.times
     if reason in WHY:
         return WHY[reason]
     if reason in set(MilestoneKind):
@@ -321,9 +324,14 @@ def _why(line: Line, metric: Metric) -> str:
         return f"{end} lies before {start.lower()}"
     if reason:
         return f"{LABELS[MilestoneKind(reason.split()[0])]} lies in the future"
-    if metric.key == "dwell_time" and line.case.times.access_estimated:
-        return "The start is an estimate"
-    return ""
+    if line.interval.state == State.OPEN:
+        return "Not there yet, age so far"
+    if metric.key == "time_to_detect":
+        return "First indicator investigated" if is_investigated(times) else "First indicator from the alert"
+    if metric.key in ("time_to_contain", "dwell_time"):
+        estimated = ", start estimated" if metric.key == "dwell_time" and times.access_estimated else ""
+        return f"{RESTS[basis(times)].capitalize()}{estimated}".replace("quell", "Quell")
+    return "Both times recorded"
 
 
 def _tile(asked: Asked, measured: Measured) -> Tile:
@@ -362,7 +370,11 @@ def _step_label(step: Step, every: Every) -> str:
 def _reading(row: Row) -> chart.Reading:
     figures = row.measured.figures
     return chart.Reading(
-        label=row.label, median=figures.median_seconds, p90=figures.p90_seconds, is_moving=row.is_moving
+        label=row.label,
+        median=figures.median_seconds,
+        p90=figures.p90_seconds,
+        is_moving=row.is_moving,
+        says=f"{row.label}: {rounded(figures.median_seconds or 0)}, n {figures.n}, {figures.open} open",
     )
 
 
@@ -451,7 +463,7 @@ def _starts(asked: Asked, found: Summary) -> list[Remark]:
     detect, dwell = found.metrics["time_to_detect"], found.metrics["dwell_time"]
     known = dwell.without_estimates
     without = (
-        f"Dwell without them: median {durations.in_words(known.median_seconds)}, n {known.n}."
+        f"Dwell without them: median {rounded(known.median_seconds)}, n {known.n}."
         if known and known.median_seconds is not None
         else "Dwell without them: nothing to show."
     )
@@ -494,7 +506,7 @@ def _beside(asked: Asked, found: Summary) -> list[Remark]:
         ),
         Remark(
             count=population.restricted,
-            text="restricted" if population.restricted > 1 else "restricted incident",
+            text="restricted incidents" if population.restricted > 1 else "restricted incident",
             detail="Only for the people named in them; left out here.",
         ),
     ]
