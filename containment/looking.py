@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -35,11 +35,12 @@ class _Unresolved:
 UNRESOLVED: Final = _Unresolved()
 
 
-@dataclass(frozen=True)
-class Missing(Exception):  # noqa: N818 - a state of the plan, not a failure of the program
+class Missing(LookupError):
     """A `$ref` names a step whose value is not known yet."""
 
-    step: str
+    def __init__(self, step: str) -> None:
+        super().__init__(step)
+        self.step = step
 
 
 def resolve(value: Any, *, results: Mapping[str, JSON], at: datetime | None = None) -> Any:

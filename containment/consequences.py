@@ -1,0 +1,138 @@
+"""What an action's end means for its incident: milestones, and the original of an undo."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from cases import milestones
+from cases.models import Action, Incident
+from cases.words import ActionStatus, Basis, MilestoneKind, MilestoneSource
+from containment import coverage, journal, locks
+from containment.journal import WORKER, Story
+from containment.looking import UNRESOLVED, resolved_or_not
+from containment.models import Step as Row
+from containment.models import StepState
+from containment.types import CHANGING, Plan, plan_of
+from lib import clock
+
+TAKING_PART = frozenset({StepState.APPLIED, StepState.INTENT, StepState.UNKNOWN, StepState.WAITING})
+
+
+def responded(action: Action, rows: list[Row]) -> None:
+    """Set the incident's first response from the journal, if nobody has. Inside a transaction."""
+    if action.reverts_id:
+        return
+    times = [row.finished_at for row in rows if row.state == StepState.APPLIED and row.finished_at]
+    incident = Incident.objects.get(pk=action.incident_id)
+    if not times or (incident.responded_at and incident.responded_at <= min(times)):
+        return
+    milestones.record(
+        incident=incident,
+        kind=MilestoneKind.RESPONDED,
+        at=min(times),
+        source=MilestoneSource.ACTION,
+        by=WORKER,
+        recorded_at=clock.now(),
+        evidence=f"action {action.ulid}",
+    )
+
+
+def contained(action: Action) -> None:
+    """State that the incident is contained, if with this action everything tainted is. In a transaction."""
+    incident = Incident.objects.get(pk=action.incident_id)
+    if incident.contained_at is not None:
+        return
+    since = coverage.contained_since(incident)
+    if since is None:
+        return
+    milestones.record(
+        incident=incident,
+        kind=MilestoneKind.CONTAINED,
+        at=since,
+        source=MilestoneSource.ACTION,
+        basis=Basis.BY_QUELL,
+        by=WORKER,
+        recorded_at=clock.now(),
+        evidence=f"action {action.ulid}",
+    )
+
+
+def no_longer_contained(action: Action, reason: str) -> None:
+    """Withdraw "contained" when an action that it rested on no longer holds. Inside a transaction."""
+    incident = Incident.objects.get(pk=action.incident_id)
+    if incident.contained_at is None or coverage.contained_since(incident) is not None:
+        return
+    milestones.withdraw(
+        incident=incident,
+        kind=MilestoneKind.CONTAINED,
+        by=WORKER,
+        recorded_at=clock.now(),
+        reason=reason,
+        source=MilestoneSource.ACTION,
+    )
+
+
+def reverted(undo: Action, original: Action, rows: list[Row], plan: Plan) -> None:
+    """Close the original of a verified undo: its steps, its locks, its status. Inside a transaction."""
+    now = clock.now()
+    ends = {
+        step.changes: StepState.KEPT if row.state == StepState.KEPT else StepState.UNDONE
+        for step, row in zip(plan.steps, rows, strict=True)
+        if step.kind in CHANGING
+    }
+    old = plan_of(original.plan or {})
+    for step, row in zip(old.steps, Row.objects.filter(action=original).order_by("seq"), strict=True):
+        if step.changes in ends and row.state in TAKING_PART:
+            Row.objects.filter(pk=row.pk).update(state=ends[step.changes])
+    locks.free_own(original)
+    kept = [row.error for row in rows if row.state == StepState.KEPT]
+    original.move(ActionStatus.REVERTED, reverted_at=now, due_at=None, alarm="", note="; ".join(kept))
+    journal.tell(
+        original, Story(act="action.reverted", title=f"Undone: {original.type} on {original.target['id']}")
+    )
+    no_longer_contained(original, f"the action {original.ulid} was undone")
+
+
+def settled_at(action: Action) -> datetime:
+    """The moment from which no late request of an action can land any more, as far as `settle` tells."""
+    plan, latest = plan_of(action.plan or {}), action.requested_at
+    for step, row in zip(plan.steps, Row.objects.filter(action=action).order_by("seq"), strict=True):
+        if row.state in (StepState.INTENT, StepState.UNKNOWN) and row.intent_at:
+            latest = max(latest, row.intent_at + timedelta(seconds=step.settle))
+    return latest
+
+
+def values_of(action: Action, changes: str) -> tuple[list[Any], datetime | None]:
+    """Every value an action ever gave or meant to give one thing, and when it last tried."""
+    plan = plan_of(action.plan or {})
+    rows = list(Row.objects.filter(action=action).order_by("seq"))
+    results = {row.name: row.result["value"] for row in rows if row.result}
+    values: list[Any] = []
+    last: datetime | None = None
+    for step, row in zip(plan.steps, rows, strict=True):
+        if step.changes != changes or step.kind not in CHANGING or step.seen is None:
+            continue
+        values += [one["equals"] for one in row.attempts]
+        values.append(resolved_or_not(step.seen.equals, results=results))
+        values.append(resolved_or_not(step.was, results=results))
+        times = [moment for moment in (last, row.intent_at) if moment]
+        last = max(times) if times else None
+    return [value for value in values if value is not UNRESOLVED], last
+
+
+def withdrawn_from_force(action: Action, *, alarm: str) -> bool:
+    """Say that AWS no longer shows what was verified; False when that was said already."""
+    with transaction.atomic():
+        if not action.move(ActionStatus.UNKNOWN, owner=action.owner, alarm=alarm[:300], note=alarm):
+            return False
+        story = Story(
+            act="action.lifted",
+            title=f"No longer in force: {action.type} on {action.target['id']}",
+            detail=alarm,
+        )
+        journal.tell(action, story)
+        no_longer_contained(action, alarm)
+    return True

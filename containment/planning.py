@@ -1,0 +1,314 @@
+"""From "I want this" to a plan that a person can approve.
+
+A request is stored at once as `proposed`; the containment worker, which alone may read AWS, plans
+it, usually within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.record import record
+from cases.models import Action, Incident
+from cases.words import ActionStatus
+from containment import guardrails, journal, locks
+from containment.actions import UnknownType, action_type
+from containment.describing import ActionType, Context
+from containment.hashing import plan_hash
+from containment.journal import Story
+from containment.models import Step
+from containment.parameters import check
+from containment.refusals import Refusal, classify, told
+from containment.types import (
+    CONTRACT_VERSION,
+    Category,
+    Duty,
+    Place,
+    Plan,
+    Refused,
+    Target,
+    plain,
+    plan_of,
+)
+from containment.wire import Eyes, Names, NotDeclared, reads_of, writes_of
+from estate.models import Account, Environment
+from estate.queries import account_of
+from identity.actors import Actor
+from lib import clock, doorbell
+from lib.aws import AwsError, NoAnswer, WrongAccount
+from lib.canonical import JSON
+from lib.errors import Conflict, Invalid
+
+TOPIC = "actions"
+AFFECTS_SECONDS = 3.0
+AGAIN = timedelta(seconds=3)
+GIVE_UP = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A plan as JSON, with its hash."""
+
+    plan: dict[str, Any]
+    digest: str
+
+
+class CannotRead(Exception):  # noqa: N818 - said to the person who asked
+    """AWS refused a read that planning needs."""
+
+
+def propose(
+    *,
+    incident: Incident,
+    type_id: str,
+    target: Mapping[str, Any],
+    params: Mapping[str, Any],
+    by: Actor,
+    at: datetime,
+    reason: str = "",
+) -> Action:
+    """Store a request for an action; the worker is rung after the commit.
+
+    Raises `Invalid` for an unknown type, a target of the wrong kind or wrong parameters, and
+    `Conflict` on a closed incident.
+    """
+    if incident.status == "closed":
+        raise Conflict("The incident is closed; reopen it before acting.")
+    declared = _declared(type_id)
+    aim = _target(declared, target)
+    given = plain(check(declared.params, params))
+    assert isinstance(given, dict)
+    with transaction.atomic():
+        action = Action.objects.create(
+            incident=incident,
+            type=declared.id,
+            target=plain(aim),
+            params=given,
+            category=declared.category.value,
+            tier=effective_tier(declared.tier, account_of(aim.account)),
+            status=ActionStatus.PROPOSED,
+            contract=CONTRACT_VERSION,
+            does_not_stop=declared.does_not_stop(),
+            reason=reason,
+            requested_by_id=by.person_id,
+            requested_label=by.label,
+            requested_at=at,
+            due_at=at,
+            updated_at=at,
+        )
+        record(
+            act="action.proposed",
+            by=by,
+            at=at,
+            on=("action", action.ulid),
+            details={"type": action.type, "incident": incident.ref, "tier": action.tier},
+        )
+        doorbell.ring(TOPIC)
+    return action
+
+
+def withdraw(*, action: Action, by: Actor, at: datetime) -> None:
+    """Take back a request that nobody approved; raises `Conflict` once it is under way."""
+    with transaction.atomic():
+        _move_or_conflict(action, ActionStatus.WITHDRAWN, due_at=None)
+        journal.tell(action, Story(act="action.withdrawn", title=f"Withdrawn: {title_of(action)}", by=by))
+
+
+def plan_claimed(action: Action) -> datetime | None:
+    """Plan a claimed request; the moment to try again, or None when it is planned or refused."""
+    try:
+        declared = action_type(action.type)
+        account = account_of(action.target["account"])
+        objection = guardrails.of_action(action, declared, account)
+        if objection:
+            raise Refused(objection)
+        made = make_plan(action, declared)
+        held = locks.holder_of(locks.own_keys(plan_from(made)), besides=action)
+        if held:
+            raise Refused(f"{held.key} is already held by action {held.holder.ulid}")
+    except UnknownType:
+        return refuse(action, f"the type {action.type} does not exist any more")
+    except Refused as reason:
+        return refuse(action, str(reason))
+    except (CannotRead, NotDeclared, WrongAccount) as reason:
+        return refuse(action, f"it could not be planned: {reason}")
+    except NoAnswer as silence:
+        if clock.now() > action.requested_at + GIVE_UP:
+            return refuse(action, f"AWS could not be read for two minutes: {silence}")
+        return clock.now() + AGAIN
+    store(action, made, affects=_affects(action, declared))
+    return clock.now() if action.status == ActionStatus.APPROVED else None
+
+
+def refuse(action: Action, reason: str) -> None:
+    """End a request with the reason why it cannot be done; nothing is due any more (None)."""
+    story = Story(act="action.refused", title=f"Cannot be done: {title_of(action)}", detail=reason)
+    journal.move(action, ActionStatus.REFUSED, story=story, note=reason, due_at=None)
+
+
+def store(action: Action, made: Planned, *, affects: JSON) -> None:
+    """Keep a plan and its empty journal; tier 0 goes on by itself where acting is allowed."""
+    now = clock.now()
+    with transaction.atomic():
+        journal.move(
+            action,
+            ActionStatus.PLANNED,
+            story=Story(act="action.planned", title=f"Planned: {title_of(action)}"),
+            plan=made.plan,
+            plan_hash=made.digest,
+            affects=affects,
+            planned_at=now,
+            expires_at=now + settings.QUELL_PLAN_EXPIRES,
+        )
+        write_journal(action, plan_from(made))
+        if action.tier == 0 and guardrails.may_act(account_of(action.target["account"])):
+            journal.move(
+                action,
+                ActionStatus.APPROVED,
+                story=None,
+                approved_hash=made.digest,
+                approved_at=now,
+            )
+
+
+def write_journal(action: Action, plan: Plan) -> None:
+    """One empty row for each step of a plan that nothing of was sent."""
+    Step.objects.filter(action=action).delete()
+    Step.objects.bulk_create(
+        Step(action=action, seq=seq, name=step.name, kind=step.kind.value)
+        for seq, step in enumerate(plan.steps)
+    )
+
+
+def make_plan(action: Action, declared: type[ActionType]) -> Planned:
+    """Plan by reading AWS. Raises `Refused`, `CannotRead`, `NotDeclared`, `lib.aws.NoAnswer`."""
+    context = context_of(action, declared)
+    try:
+        plan = declared().plan(context)
+    except AwsError as refusal:
+        if classify(refusal) is Refusal.THROTTLED:
+            raise NoAnswer(str(refusal)) from refusal
+        raise CannotRead(told(refusal)) from refusal
+    undeclared = (reads_of(plan) - set(declared.reads)) | (writes_of(plan) - set(declared.writes))
+    if undeclared:
+        raise NotDeclared(f"{declared.id} does not declare {', '.join(sorted(undeclared))}")
+    stored = plain(plan)
+    assert isinstance(stored, dict)
+    return Planned(plan=stored, digest=hash_of(action, stored))
+
+
+def hash_of(action: Action, plan: Mapping[str, Any]) -> str:
+    """The hash that approval of a plan of this action is bound to."""
+    return plan_hash(
+        contract=action.contract,
+        type_id=action.type,
+        target=action.target,
+        params=action.params,
+        plan=plan,
+    )
+
+
+def plan_from(made: Planned) -> Plan:
+    """The plan as its type."""
+    return plan_of(made.plan)
+
+
+def context_of(action: Action, declared: type[ActionType]) -> Context:
+    """What planning of this action may know and read."""
+    target = Target.of(action.target)
+    return Context(
+        id=action.ulid,
+        target=target,
+        params=declared.params(**action.params),
+        duty=Duty.EVIDENCE if declared.category is Category.EVIDENCE else Duty.CONTAIN,
+        places=_places(target),
+        reader=Eyes(names=Names.of(action), allowed=frozenset(declared.reads)),
+    )
+
+
+def title_of(action: Action) -> str:
+    """The action in a few words, from its type and target alone."""
+    try:
+        title = action_type(action.type).title
+    except UnknownType:
+        title = action.type
+    if action.reverts_id:
+        title = f"Undo: {title.lower()}"
+    return f"{title} {action.target['id']}"
+
+
+def effective_tier(tier: int, account: Account | None) -> int:
+    """The tier after the policy of the environment.
+
+    A sandbox lowers 2 to 1; critical production raises 1 to 2; tier 3 is never lowered.
+    """
+    if account is None:
+        return tier
+    if tier == 2 and account.environment == Environment.SANDBOX:
+        return 1
+    if tier == 1 and account.environment == Environment.PRODUCTION and account.is_critical:
+        return 2
+    return tier
+
+
+def _declared(type_id: str) -> type[ActionType]:
+    try:
+        return action_type(type_id)
+    except UnknownType:
+        raise Invalid(f"There is no action type {type_id[:60]!r}.", pointer="/type") from None
+
+
+def _target(declared: type[ActionType], given: Mapping[str, Any]) -> Target:
+    unknown = set(given) - {"type", "account", "region", "id", "arn"}
+    if unknown:
+        raise Invalid(f"A target has no {sorted(unknown)[0][:60]!r}.", pointer="/target")
+    for name in ("type", "account", "id"):
+        if not isinstance(given.get(name), str) or not given[name]:
+            raise Invalid(f"The target needs {name}.", pointer=f"/target/{name}")
+    for name in ("region", "arn"):
+        if not isinstance(given.get(name, ""), str):
+            raise Invalid(f"{name} must be text.", pointer=f"/target/{name}")
+    if given["type"] != declared.target:
+        raise Invalid(f"{declared.id} acts on a target of type {declared.target}.", pointer="/target/type")
+    if account_of(given["account"]) is None:
+        raise Invalid("That account is not in the estate.", pointer="/target/account")
+    return Target.of(given)
+
+
+def _places(target: Target) -> dict[str, Place]:
+    region = target.region or "us-east-1"
+    places = {"target": Place(account=target.account, region=region, duty=Duty.CONTAIN)}
+    for where, environment in (("management", Environment.MANAGEMENT), ("forensic", Environment.SECURITY)):
+        account = Account.objects.filter(environment=environment).order_by("account_id").first()
+        if account:
+            places[where] = Place(account=account.account_id, region=region, duty=Duty.CONTAIN)
+    return places
+
+
+def _affects(action: Action, declared: type[ActionType]) -> JSON:
+    """What else is touched, as far as three seconds allow; says so when it is not all."""
+    found: list[JSON] = []
+    until = clock.now() + timedelta(seconds=AFFECTS_SECONDS)
+    try:
+        for one in declared().affects(context_of(action, declared)):
+            found.append(plain(one))
+            if clock.now() > until:
+                return {"found": found, "incomplete": "it took longer than three seconds"}
+    except (AwsError, NoAnswer, NotDeclared) as failure:
+        return {"found": found, "incomplete": str(failure)[:300]}
+    return {"found": found, "incomplete": ""}
+
+
+def _move_or_conflict(action: Action, to: ActionStatus, **values: Any) -> None:
+    try:
+        moved = action.move(to, **values)
+    except ValueError as impossible:
+        raise Conflict(f"It is {action.status}.") from impossible
+    if not moved:
+        raise Conflict("Someone was faster; load it again.")

@@ -1,0 +1,95 @@
+"""Asking AWS beforehand whether the calls of a plan, and their undo, would be permitted.
+
+EC2 calls whose parameters are known are sent with DryRun, which changes nothing; IAM calls are put to
+the policy simulator. What can be asked neither way is shown as not tested.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from containment.looking import holds_form
+from containment.refusals import Refusal, classify
+from containment.types import CHANGING, Call, Duty, Plan
+from containment.wire import Hand, Names, role_at
+from lib import aws, iam
+from lib.aws import AwsError, NoAnswer, WrongAccount
+
+PERMITTED = "permitted"
+DENIED = "denied"
+NOT_TESTED = "not tested"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The answer for one call; `part` is `call` or `undo`."""
+
+    step: str
+    part: str
+    call: str
+    answer: str
+    detail: str = ""
+
+
+def check(plan: Plan, *, hand: Hand, names: Names) -> list[Found]:
+    """Ask about every call and undo of a plan. Raises nothing: what fails is not tested."""
+    found: list[Found] = []
+    simulated: dict[tuple[str, str], tuple[str, str]] = {}
+    for step, part, call in _calls(plan):
+        if call.service == "ec2":
+            answer, detail = _dry_run(call, hand)
+        else:
+            key = (call.at.account, call.name)
+            if key not in simulated:
+                simulated[key] = _simulate(call, names)
+            answer, detail = simulated[key]
+        found.append(Found(step=step, part=part, call=call.name, answer=answer, detail=detail))
+    return found
+
+
+def _calls(plan: Plan) -> Iterator[tuple[str, str, Call]]:
+    for step in plan.steps:
+        if step.kind in CHANGING:
+            for part, call in (("call", step.call), ("undo", step.undo)):
+                if call:
+                    yield step.name, part, call
+
+
+def _dry_run(call: Call, hand: Hand) -> tuple[str, str]:
+    if holds_form(call.params, "$ref") or holds_form(call.params, "$now"):
+        return NOT_TESTED, "a value is known only at run time"
+    try:
+        hand.send(replace(call, params={**call.params, "DryRun": True}))
+    except AwsError as refusal:
+        if refusal.code == "DryRunOperation":
+            return PERMITTED, "DryRun"
+        if classify(refusal) is Refusal.DENIED:
+            return DENIED, refusal.message[:300]
+        return NOT_TESTED, refusal.code
+    except (NoAnswer, WrongAccount) as failure:
+        return NOT_TESTED, str(failure)[:300]
+    return NOT_TESTED, "the service answered a dry run as if it had been carried out"
+
+
+def _simulate(call: Call, names: Names) -> tuple[str, str]:
+    """What the policy simulator says about the role that would act; it knows no SCPs and no session policy."""
+    need = iam.OPERATIONS[call.name]
+    try:
+        acting = role_at(call.at, names=names, duty=call.at.duty)
+        answer: Any = aws.read(
+            role_at(call.at, names=names, duty=Duty.READ),
+            region="us-east-1",
+            service="iam",
+            operation="SimulatePrincipalPolicy",
+            params={"PolicySourceArn": acting.arn, "ActionNames": sorted(need.actions)},
+        )
+    except (AwsError, NoAnswer, WrongAccount) as failure:
+        return NOT_TESTED, str(failure)[:300]
+    decisions = {one["EvalActionName"]: one["EvalDecision"] for one in answer.get("EvaluationResults", [])}
+    denied = sorted(action for action, decision in decisions.items() if decision != "allowed")
+    if denied:
+        return DENIED, f"the role does not allow {', '.join(denied)}"
+    return (PERMITTED, "policy simulator") if decisions else (NOT_TESTED, "the simulator said nothing")
