@@ -32,7 +32,7 @@ def add_person(
     """
     user = User(username=User.normalize_username(login), email=email)
     try:
-        user.clean_fields(exclude=["password"])
+        user.clean_fields(exclude=["password", "person"])
         validate_password(password, user)
     except ValidationError as failure:
         raise Invalid(" ".join(failure.messages)) from failure

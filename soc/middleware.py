@@ -8,7 +8,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from identity.requests import REQUEST_ID, NotFresh, NotSignedIn, to_sign_in
+from identity.models import User
+from identity.requests import ACTOR, REQUEST_ID, NotFresh, NotSignedIn, to_sign_in
 from lib import ids
 from lib.errors import AppError
 from soc import errors
@@ -48,7 +49,7 @@ class RequestId:
 
 
 class Browser:
-    """What pages need beside what they show: nothing kept in caches, and errors in words.
+    """What answers to someone known need: nothing kept in caches, and on pages errors in words.
 
     A use-case that refuses (`lib.errors.AppError`) becomes a page with that status; where a sign-in
     would help, it becomes the way to the sign-in page.
@@ -59,8 +60,9 @@ class Browser:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if request.user.is_authenticated:
-            patch_vary_headers(response, ["Cookie", "HX-Request"])
+        # REST framework puts what it authenticated, a program or None, in the place of the user.
+        if ACTOR in request.META or isinstance(request.user, User):
+            patch_vary_headers(response, ["Authorization", "Cookie", "HX-Request"])
             if "Cache-Control" not in response:
                 patch_cache_control(response, no_store=True, private=True)
         return response
