@@ -79,9 +79,7 @@ def all_checks() -> list[Check]:
     if (layout.ROOT / "templates").is_dir():
         checks.insert(
             3,
-            Check(
-                name="templates (djlint)", command=(python, "-m", "djlint", "--check", "--lint", "templates")
-            ),
+            Check(name="templates (djlint)", command=(python, "-m", "djlint", "--lint", "templates")),
         )
     if (layout.ROOT / "tests" / "docs").is_dir():
         checks.append(

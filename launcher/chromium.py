@@ -26,7 +26,10 @@ def find_or_install(*, logs: Path, console: Console, stop: Stop) -> tuple[str | 
     console.stage("installing Chromium with apt-get")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     log = logs / "apt-get.log"
-    for command in ([apt, "update"], [apt, "install", "-y", "--no-install-recommends", "chromium"]):
+    for command in (
+        [apt, "update"],
+        [apt, "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+    ):
         if processes.run(command, environment=environment, log=log, stop=stop) != 0:
             return None, f"apt-get {command[1]} failed, see {log}"
     path = find()

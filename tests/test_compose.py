@@ -47,7 +47,8 @@ def plain(name: str) -> str:
 
 def test_the_file_satisfies_the_compose_schema_and_the_schema_notices_a_mistake(tmp_path: Path) -> None:
     def judge(path: Path) -> int:
-        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path]
+        judge_by = ["--builtin-schema", "vendor.compose-spec"]
+        command = [sys.executable, "-m", "check_jsonschema", *judge_by, str(path)]
         return subprocess.run(command, capture_output=True, check=False).returncode
 
     assert judge(COMPOSE) == 0
