@@ -9,7 +9,6 @@ from pathlib import Path
 
 from simulator.server import Simulator
 
-
 KEPT_FILES = ("estate.bin", "state.bin", "journal.jsonl", "calls.jsonl", "calls.1.jsonl")
 
 

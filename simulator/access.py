@@ -112,8 +112,8 @@ def find_credential(access_key: str, root_keys: Mapping[str, str]) -> Credential
 
 
 def _user_credential(access_key: str) -> Credential | None:
-    for account, _, backend in iam_backends.iter_backends():
-        for user in backend.users.values():
+    for account, partitions in iam_backends.items():
+        for user in partitions["aws"].users.values():
             for key in user.access_keys:
                 if key.access_key_id == access_key:
                     identity = Identity("IAMUser", account, user.arn, user.id, access_key, name=user.name)
@@ -134,7 +134,9 @@ def _session_credential(session: Any) -> Credential:
         issued_at=session.issued_at,
         source_identity=session.source_identity,
     )
-    return Credential(identity, token=session.session_token, expires_at=session.expiration.replace(tzinfo=UTC))
+    return Credential(
+        identity, token=session.session_token, expires_at=session.expiration.replace(tzinfo=UTC)
+    )
 
 
 def find_role(arn: str) -> Any | None:
@@ -181,7 +183,9 @@ def _bad_key(call: Call, reason: str) -> Refusal:
         return Refusal(401, "AuthFailure", message, reason)
     if call.protocol in ("query", "rest-xml"):
         return Refusal(403, "InvalidClientTokenId", invalid, reason)
-    return Refusal(403 if call.protocol == "rest-json" else 400, "UnrecognizedClientException", invalid, reason)
+    return Refusal(
+        403 if call.protocol == "rest-json" else 400, "UnrecognizedClientException", invalid, reason
+    )
 
 
 def _expired(call: Call, reason: str) -> Refusal:
@@ -201,7 +205,12 @@ def denied(call: Call, identity: Identity, reason: str, resource: str = "") -> R
     on = f" on resource: {resource}" if resource else ""
     message = f"User: {identity.arn} is not authorized to perform: {action}{on} with an explicit deny"
     if call.protocol == "ec2":
-        return Refusal(403, "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", reason)
+        return Refusal(
+            403,
+            "UnauthorizedOperation",
+            f"You are not authorized to perform this operation. {message}",
+            reason,
+        )
     if call.protocol in ("query", "rest-xml"):
         return Refusal(403, "AccessDenied", message if call.service != "s3" else "Access Denied", reason)
     return Refusal(403 if call.protocol == "rest-json" else 400, "AccessDeniedException", message, reason)
@@ -229,14 +238,17 @@ def call_context(call: Call, identity: Identity) -> dict[str, str]:
         "aws:CurrentTime": stamp(clock.now()),
         "aws:PrincipalAccount": identity.account,
         "aws:PrincipalArn": identity.role_arn or identity.arn,
-        "aws:PrincipalType": "Account" if identity.kind == "Root" else
-                             "User" if identity.kind == "IAMUser" else "AssumedRole",
+        "aws:PrincipalType": "Account"
+        if identity.kind == "Root"
+        else "User"
+        if identity.kind == "IAMUser"
+        else "AssumedRole",
         "aws:RequestedRegion": call.region,
         "aws:SecureTransport": "true",
         "aws:SourceIp": call.source_address,
         "aws:userid": identity.principal_id,
         "aws:ViaAWSService": "false",
-    }  # fmt: skip
+    }
     if identity.kind == "IAMUser":
         context["aws:username"] = identity.name
     if identity.issued_at is not None:
@@ -268,7 +280,10 @@ def _policies_of(owner: Any) -> Iterator[tuple[str, policy.Document]]:
     for name, document in owner.policies.items():
         yield name, policy.read_document(document)
     for arn, attached in owner.managed_policies.items():
-        yield arn, policy.read_document(attached.document)
+        current = next(
+            version for version in attached.versions if version.version_id == attached.default_version_id
+        )
+        yield arn, policy.read_document(current.document)
 
 
 def authorise_assume_role(call: Call, identity: Identity) -> None:
@@ -306,14 +321,18 @@ def _wanted_actions(call: Call) -> list[str]:
 
 
 def _request_context(call: Call) -> dict[str, str]:
-    keys = {"sts:ExternalId": "ExternalId", "sts:RoleSessionName": "RoleSessionName", "sts:SourceIdentity": "SourceIdentity"}
+    keys = {
+        "sts:ExternalId": "ExternalId",
+        "sts:RoleSessionName": "RoleSessionName",
+        "sts:SourceIdentity": "SourceIdentity",
+    }
     return {key: call.form[name] for key, name in keys.items() if call.form.get(name)}
 
 
 def _check_duration(call: Call, identity: Identity, role: Any) -> None:
     wanted = int(call.form.get("DurationSeconds") or 3600)
     if identity.kind == "AssumedRole" and wanted > CHAINED_LIMIT_SECONDS:
-        message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+        message = "DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
         raise Refusal(400, "ValidationError", message, "role chaining")
     if not 900 <= wanted <= int(role.max_session_duration or 3600):
         message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."

@@ -87,9 +87,14 @@ class CallLog:
 
 
 def record(
-    call: Call, identity: Identity | None, answer: Answer | None, *, decided_by: str = "", dry_run: bool = False,
+    call: Call,
+    identity: Identity | None,
+    answer: Answer | None,
+    *,
+    decided_by: str = "",
+    dry_run: bool = False,
     fault: Fault | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The record of one call. Without an answer the call never reached AWS."""
     error = _error(call, answer)
     shown: dict[str, Any] = {
@@ -105,7 +110,9 @@ def record(
         "sourceIPAddress": call.source_address,
         "userAgent": str(call.environ.get("HTTP_USER_AGENT", "")),
         "recipientAccountId": identity.account if identity else None,
-        "userIdentity": identity.as_cloudtrail() if identity else {"type": "Unknown", "accessKeyId": call.access_key},
+        "userIdentity": identity.as_cloudtrail()
+        if identity
+        else {"type": "Unknown", "accessKeyId": call.access_key},
         "requestParameters": call.parameters(),
         "responseElements": _response(call, answer) if not error else None,
         "readOnly": call.read_only,
@@ -117,13 +124,22 @@ def record(
     }
     if call.name == "sts:AssumeRole":
         arn = call.form.get("RoleArn", "")
-        shown["resources"] = [{"ARN": arn, "accountId": arn.split(":")[4] if arn.count(":") > 4 else "", "type": "AWS::IAM::Role"}]
+        shown["resources"] = [
+            {
+                "ARN": arn,
+                "accountId": arn.split(":")[4] if arn.count(":") > 4 else "",
+                "type": "AWS::IAM::Role",
+            }
+        ]
     return shown
 
 
 def _error(call: Call, answer: Answer | None) -> dict[str, str]:
     if answer is None:
-        return {"errorCode": "SimulatedConnectionLost", "errorMessage": "dropped before it reached the simulated AWS"}
+        return {
+            "errorCode": "SimulatedConnectionLost",
+            "errorMessage": "dropped before it reached the simulated AWS",
+        }
     if answer.status < 400:
         return {}
     found = call.read_answer(answer).get("Error", {})
@@ -131,6 +147,10 @@ def _error(call: Call, answer: Answer | None) -> dict[str, str]:
 
 
 def _response(call: Call, answer: Answer | None) -> dict[str, Any] | None:
-    if answer is None or (call.read_only and call.operation != "AssumeRole") or len(answer.body) > LARGEST_RESPONSE_SHOWN:
+    if (
+        answer is None
+        or (call.read_only and call.operation != "AssumeRole")
+        or len(answer.body) > LARGEST_RESPONSE_SHOWN
+    ):
         return None
     return call.response_elements(answer)

@@ -17,7 +17,6 @@ from simulator import engine
 from simulator.wire import Call
 
 
-
 class Direct:
     """Call operations as an account's root: `aws("ec2", "StopInstances", InstanceIds=[…])`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
+import pickle  # noqa: TID251  # moto's objects have no other form; _Unpickler reads only them
 import sys
 import traceback
 import weakref
@@ -23,21 +23,22 @@ os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 os.environ["MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS"] = "false"
 os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(64 * 1024 * 1024)
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: E402
-from cryptography.hazmat.primitives.serialization import (  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
 )
-from moto.backends import get_backend  # noqa: E402
-from moto.core.base_backend import AccountSpecificBackend, BackendDict, BaseBackend  # noqa: E402
-from moto.s3.models import s3_backends  # noqa: E402
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
+from moto.backends import get_backend
+from moto.core.base_backend import AccountSpecificBackend, BackendDict, BaseBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.organizations.models import organizations_backends
+from moto.s3.models import s3_backends
 
-from simulator import patches  # noqa: E402
-from simulator.patches import sessions  # noqa: E402
-from simulator.wire import Answer, Call, Refusal, collect, refuse  # noqa: E402
+from simulator import patches
+from simulator.patches import sessions
+from simulator.wire import Answer, Call, Refusal, collect, refuse
 
 NOT_SUPPORTED = "NotImplementedBySimulator"
 # moto answers these with the same made-up credentials for everyone, or not as AWS would.
@@ -54,6 +55,10 @@ NEVER_ANSWERED = frozenset(
 STATE_VERSION = f"1/moto {version('moto')}/python {sys.version_info.major}.{sys.version_info.minor}"
 
 patches.apply()
+
+
+class CannotKeepError(Exception):
+    """moto holds an object that cannot be written down."""
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -73,6 +78,8 @@ class _Dispatcher(DomainDispatcherApplication):
 
 
 _application = _Dispatcher()
+# What moto keeps beside the accounts: who owns a bucket name, and whose organization an account is in.
+_OWNERS: tuple[dict[str, Any], ...] = (s3_backends.bucket_accounts, organizations_backends.master_accounts)
 
 
 def serve(call: Call, account: str) -> Answer:
@@ -92,8 +99,8 @@ def serve(call: Call, account: str) -> Answer:
     token = sessions.requested_source_identity.set(call.form.get("SourceIdentity", ""))
     try:
         body = collect(_application(call.wsgi_environ(account), start_response))
-    except Exception as error:
-        return _crashed(call, error)
+    except Exception as error:  # noqa: BLE001  # moto may fail in any way; the caller gets AWS's shape
+        return crashed(call, error)
     finally:
         sessions.requested_source_identity.reset(token)
     status, headers = heads[-1]
@@ -103,35 +110,49 @@ def serve(call: Call, account: str) -> Answer:
 
 def not_supported(call: Call) -> Answer:
     """The answer to what this simulator does not simulate."""
-    return refuse(call, Refusal(400, NOT_SUPPORTED, f"{call.name} is not simulated here; this says nothing about AWS."))
+    return refuse(
+        call, Refusal(400, NOT_SUPPORTED, f"{call.name} is not simulated here; this says nothing about AWS.")
+    )
 
 
-def _crashed(call: Call, error: Exception) -> Answer:
+def crashed(call: Call, error: Exception) -> Answer:
+    """The answer to a call that broke the simulator; the trace goes to the terminal."""
     if isinstance(error, NotImplementedError) or type(error).__name__ == "OperationNotFoundError":
         return not_supported(call)
     traceback.print_exception(error, file=sys.stderr)
-    return refuse(call, Refusal(500, "InternalFailure", f"the simulator failed on {call.name}: {type(error).__name__}"))
+    return refuse(
+        call, Refusal(500, "InternalFailure", f"the simulator failed on {call.name}: {type(error).__name__}")
+    )
 
 
 def _is_html_error(answer: Answer) -> bool:
     """Whether moto's web framework answered, not AWS: S3 objects may be HTML, errors never are."""
     return answer.status >= 400 and (
-        answer.header("content-type").startswith("text/html") and b"<!doctype html" in answer.body[:200].lower()
+        answer.header("content-type").startswith("text/html")
+        and b"<!doctype html" in answer.body[:200].lower()
     )
 
 
 def dump() -> bytes:
-    """Everything moto holds. Raises pickle.PicklingError for what cannot be kept (RSA keys)."""
+    """Everything moto holds. Raises CannotKeepError if something in it has no lasting form."""
     backends = {
         (registry.service_name, account, region): backend
-        for registry in BackendDict._instances
+        for registry in _registries()
         for account, region, backend in registry.iter_backends()
     }
-    # Bucket names are the world's, so moto keeps their owners beside the accounts.
-    state = {"backends": backends, "buckets": dict(s3_backends.bucket_accounts)}
+    state = {"backends": backends, "owners": [dict(owners) for owners in _OWNERS]}
     out = io.BytesIO()
-    _Pickler(out, protocol=5).dump(state)
+    try:
+        _Pickler(out, protocol=5).dump(state)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise CannotKeepError(str(error)) from error
     return out.getvalue()
+
+
+def _registries() -> list[Any]:
+    """moto's list of registries in use; emptied in place."""
+    found: list[Any] = vars(BackendDict)["_instances"]
+    return found
 
 
 def load(state: bytes) -> None:
@@ -142,16 +163,18 @@ def load(state: bytes) -> None:
     for (service, account, region), backend in wanted["backends"].items():
         dict.__setitem__(known[service][account], region, backend)
         _announce(backend)
-    s3_backends.bucket_accounts.update(wanted["buckets"])
+    for owners, kept in zip(_OWNERS, wanted["owners"], strict=True):
+        owners.update(kept)
     sessions.reindex()
 
 
 def forget() -> None:
     """Empty moto."""
-    for registry in list(BackendDict._instances):
+    for registry in list(_registries()):
         registry.clear()
-    BackendDict._instances.clear()
-    s3_backends.bucket_accounts.clear()
+    _registries().clear()
+    for owners in _OWNERS:
+        owners.clear()
     sessions.reindex()
 
 
@@ -203,7 +226,6 @@ class _Pickler(pickle.Pickler):
             return ("factory", obj.__qualname__)
         return None
 
-
     def reducer_override(self, obj: Any) -> Any:
         """A weak dictionary as its items, a bound method as its name; everything else as usual."""
         if isinstance(obj, weakref.WeakValueDictionary):
@@ -227,20 +249,40 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Refuse anything that is not a class of moto or a plain container."""
-        found = super().find_class(module, name)
-        if (module, name) in _PLAIN or (module.split(".")[0] == "moto" and isinstance(found, type)):
-            return found
+        ours = module.split(".", maxsplit=1)[0] == "moto"
+        if ours or (module, name) in _PLAIN:
+            found = super().find_class(module, name)
+            if isinstance(found, type) or not ours:
+                return found
         raise pickle.UnpicklingError(f"{module}.{name} has no place in the simulator's state")
 
 
 _PLAIN = frozenset(
     {
-        ("builtins", "set"), ("builtins", "frozenset"), ("builtins", "dict"), ("builtins", "list"),
-        ("builtins", "bytearray"), ("builtins", "range"), ("builtins", "complex"), ("builtins", "object"),
-        ("collections", "OrderedDict"), ("collections", "defaultdict"), ("collections", "deque"),
-        ("datetime", "datetime"), ("datetime", "date"), ("datetime", "timedelta"), ("datetime", "timezone"),
-        ("decimal", "Decimal"), ("uuid", "UUID"), ("random", "Random"), ("weakref", "WeakValueDictionary"), ("re", "_compile"),
-        ("ipaddress", "IPv4Network"), ("ipaddress", "IPv4Address"), ("ipaddress", "IPv6Network"), ("ipaddress", "IPv6Address"),
+        ("builtins", "set"),
+        ("builtins", "frozenset"),
+        ("builtins", "dict"),
+        ("builtins", "list"),
+        ("builtins", "bytearray"),
+        ("builtins", "range"),
+        ("builtins", "complex"),
+        ("builtins", "object"),
+        ("collections", "OrderedDict"),
+        ("collections", "defaultdict"),
+        ("collections", "deque"),
+        ("datetime", "datetime"),
+        ("datetime", "date"),
+        ("datetime", "timedelta"),
+        ("datetime", "timezone"),
+        ("decimal", "Decimal"),
+        ("uuid", "UUID"),
+        ("random", "Random"),
+        ("weakref", "WeakValueDictionary"),
+        ("re", "_compile"),
+        ("ipaddress", "IPv4Network"),
+        ("ipaddress", "IPv4Address"),
+        ("ipaddress", "IPv6Network"),
+        ("ipaddress", "IPv6Address"),
         ("simulator.engine", "_bound_method"),
     }
-)  # fmt: skip
+)

@@ -52,7 +52,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One VPC: subnets by name with their third octet, groups by name with ports they take from 10.0.0.0/8."""
+    """One VPC: subnets by name with their third octet, groups by name with the ports open to 10.0.0.0/8."""
 
     name: str
     region: str
@@ -95,24 +95,54 @@ class Company:
 UNITS = ("Security", "Production", "Sandbox")
 
 SHIPPING = Company(
-    id="444455556666", name="prod-shipping", ou="Production", environment="production", criticality="critical",
-    owner="Shipping Platform", regions=(MAIN_REGION, SECOND_REGION),
+    id="444455556666",
+    name="prod-shipping",
+    ou="Production",
+    environment="production",
+    criticality="critical",
+    owner="Shipping Platform",
+    regions=(MAIN_REGION, SECOND_REGION),
     tags={"team": "shipping-platform", "cost-centre": "4120", "data-class": "confidential"},
     networks=(
-        Network("shipping", MAIN_REGION, 20, {"app-a": 1, "app-b": 2, "management": 3, "data": 4},
-                {"tracking-app": (443, 8443), "tracking-admin": (22,), "shipping-data": (5432,), "labels": (443, 631)}),
+        Network(
+            "shipping",
+            MAIN_REGION,
+            20,
+            {"app-a": 1, "app-b": 2, "management": 3, "data": 4},
+            {
+                "tracking-app": (443, 8443),
+                "tracking-admin": (22,),
+                "shipping-data": (5432,),
+                "labels": (443, 631),
+            },
+        ),
     ),
     machines=(
-        Machine("tracking-api", MAIN_REGION,
-                (Interface("app-a", "10.20.1.24", ("tracking-app",)),
-                 Interface("management", "10.20.3.24", ("tracking-admin",)),
-                 Interface("data", "10.20.4.24", ("tracking-app",))),
-                disks=(30, 200), kind="m6i.xlarge", profile="tracking-api",
-                tags={"service": "tracking", "criticality": "critical"}),
-        Machine("carrier-sync", MAIN_REGION,
-                (Interface("app-b", "10.20.2.31", ("tracking-app",)),
-                 Interface("management", "10.20.3.31", ("tracking-admin",))), profile="tracking-api"),
-        Machine("label-printer", MAIN_REGION, (Interface("app-b", "10.20.2.40", ("labels",)),), kind="t3.medium"),
+        Machine(
+            "tracking-api",
+            MAIN_REGION,
+            (
+                Interface("app-a", "10.20.1.24", ("tracking-app",)),
+                Interface("management", "10.20.3.24", ("tracking-admin",)),
+                Interface("data", "10.20.4.24", ("tracking-app",)),
+            ),
+            disks=(30, 200),
+            kind="m6i.xlarge",
+            profile="tracking-api",
+            tags={"service": "tracking", "criticality": "critical"},
+        ),
+        Machine(
+            "carrier-sync",
+            MAIN_REGION,
+            (
+                Interface("app-b", "10.20.2.31", ("tracking-app",)),
+                Interface("management", "10.20.3.31", ("tracking-admin",)),
+            ),
+            profile="tracking-api",
+        ),
+        Machine(
+            "label-printer", MAIN_REGION, (Interface("app-b", "10.20.2.40", ("labels",)),), kind="t3.medium"
+        ),
     ),
     people=(
         Person("ci-deploy", policy="deploy"),
@@ -120,65 +150,117 @@ SHIPPING = Company(
         Person("marc.oyelaran", keys=("Active", "Inactive"), console=True),
     ),
     roles={"tracking-api": "ec2.amazonaws.com", "data-export": "lambda.amazonaws.com"},
-    buckets={"nf-prod-artifacts": ("releases/tracking-api-2026.11.18.tar.gz", "releases/carrier-sync-2026.11.02.tar.gz"),
-             "nf-prod-labels": ("2026/11/23/labels.json",)},
+    buckets={
+        "nf-prod-artifacts": (
+            "releases/tracking-api-2026.11.18.tar.gz",
+            "releases/carrier-sync-2026.11.02.tar.gz",
+        ),
+        "nf-prod-labels": ("2026/11/23/labels.json",),
+    },
     functions={"export-manifests": "data-export", "label-render": "data-export"},
     keys=("shipping-data",),
-)  # fmt: skip
+)
 DATA_LAKE = Company(
-    id="777788889999", name="prod-data-lake", ou="Production", environment="production", criticality="high",
-    owner="Data Engineering", regions=(MAIN_REGION, SECOND_REGION),
+    id="777788889999",
+    name="prod-data-lake",
+    ou="Production",
+    environment="production",
+    criticality="high",
+    owner="Data Engineering",
+    regions=(MAIN_REGION, SECOND_REGION),
     tags={"team": "data-engineering", "cost-centre": "4300", "data-class": "restricted"},
     networks=(
-        Network("lake", MAIN_REGION, 30, {"load-a": 1, "load-b": 2}, {"lake-load": (443,), "lake-admin": (22,)}),
+        Network(
+            "lake", MAIN_REGION, 30, {"load-a": 1, "load-b": 2}, {"lake-load": (443,), "lake-admin": (22,)}
+        ),
         Network("lake-query", SECOND_REGION, 31, {"query-a": 1, "query-b": 2}, {"query": (8080, 443)}),
     ),
     machines=(
-        Machine("manifest-loader", MAIN_REGION, (Interface("load-a", "10.30.1.12", ("lake-load", "lake-admin")),),
-                disks=(50, 500), profile="lake-loader"),
-        Machine("lake-query", SECOND_REGION,
-                (Interface("query-a", "10.31.1.12", ("query",)), Interface("query-b", "10.31.2.12", ("query",)))),
+        Machine(
+            "manifest-loader",
+            MAIN_REGION,
+            (Interface("load-a", "10.30.1.12", ("lake-load", "lake-admin")),),
+            disks=(50, 500),
+            profile="lake-loader",
+        ),
+        Machine(
+            "lake-query",
+            SECOND_REGION,
+            (Interface("query-a", "10.31.1.12", ("query",)), Interface("query-b", "10.31.2.12", ("query",))),
+        ),
     ),
     people=(Person("etl-runner", keys=("Active", "Inactive")), Person("ines.moreau", keys=(), console=True)),
     roles={"lake-loader": "ec2.amazonaws.com", "s3-replication": "s3.amazonaws.com"},
-    buckets={"nf-prod-manifests": ("2026/11/manifests-21.parquet", "2026/11/manifests-22.parquet", "schema.json"),
-             "nf-prod-curated": ("customers/part-000.parquet",)},
+    buckets={
+        "nf-prod-manifests": ("2026/11/manifests-21.parquet", "2026/11/manifests-22.parquet", "schema.json"),
+        "nf-prod-curated": ("customers/part-000.parquet",),
+    },
     functions={"index-manifests": "lake-loader"},
     keys=("lake",),
-)  # fmt: skip
+)
 PAYMENTS = Company(
-    id="888899990000", name="prod-payments", ou="Production", environment="production", criticality="critical",
-    owner="Payments", regions=(MAIN_REGION,), tags={"team": "payments", "cost-centre": "4200", "data-class": "pci"},
+    id="888899990000",
+    name="prod-payments",
+    ou="Production",
+    environment="production",
+    criticality="critical",
+    owner="Payments",
+    regions=(MAIN_REGION,),
+    tags={"team": "payments", "cost-centre": "4200", "data-class": "pci"},
     networks=(Network("payments", MAIN_REGION, 40, {"app-a": 1, "app-b": 2}, {"payments-app": (443,)}),),
-    machines=(Machine("payments-gateway", MAIN_REGION, (Interface("app-a", "10.40.1.10", ("payments-app",)),)),),
+    machines=(
+        Machine("payments-gateway", MAIN_REGION, (Interface("app-a", "10.40.1.10", ("payments-app",)),)),
+    ),
     people=(Person("settlement-batch"),),
     roles={"payments-gateway": "ec2.amazonaws.com"},
     buckets={"nf-prod-settlements": ("2026-11-23/settlement.csv",)},
     keys=("payments",),
-)  # fmt: skip
+)
 SANDBOX = Company(
-    id="999900001111", name="sandbox", ou="Sandbox", environment="sandbox", criticality="low",
-    owner="Developer Experience", regions=(SECOND_REGION,), tags={"team": "developer-experience", "cost-centre": "4900"},
+    id="999900001111",
+    name="sandbox",
+    ou="Sandbox",
+    environment="sandbox",
+    criticality="low",
+    owner="Developer Experience",
+    regions=(SECOND_REGION,),
+    tags={"team": "developer-experience", "cost-centre": "4900"},
     networks=(Network("lab", SECOND_REGION, 50, {"lab-a": 1, "lab-b": 2}, {"lab": (22, 8888)}),),
-    machines=(Machine("scratch-gpu", SECOND_REGION, (Interface("lab-a", "10.50.1.77", ("lab",)),), kind="g5.xlarge"),),
+    machines=(
+        Machine(
+            "scratch-gpu", SECOND_REGION, (Interface("lab-a", "10.50.1.77", ("lab",)),), kind="g5.xlarge"
+        ),
+    ),
     people=(Person("lab-notebook"), Person("jo.ferreira", keys=("Active",), console=True)),
     roles={"lab-runner": "ec2.amazonaws.com"},
     buckets={"nf-sandbox-scratch": ("notes.txt",)},
     functions={"try-out": "lab-runner"},
-)  # fmt: skip
+)
 FORENSIC = Company(
-    id="222233334444", name="forensic", ou="Security", environment="security", criticality="high",
-    owner="Security Operations", regions=(MAIN_REGION, SECOND_REGION), tags={"team": "security-operations", "cost-centre": "4010"},
+    id="222233334444",
+    name="forensic",
+    ou="Security",
+    environment="security",
+    criticality="high",
+    owner="Security Operations",
+    regions=(MAIN_REGION, SECOND_REGION),
+    tags={"team": "security-operations", "cost-centre": "4010"},
     networks=(Network("forensic", MAIN_REGION, 60, {"lab-a": 1, "lab-b": 2}, {"workstation": (443,)}),),
     people=(Person(HUB_USER, policy="hub"),),
     buckets={"nf-forensic-evidence": ()},
     keys=("evidence",),
-)  # fmt: skip
+)
 MANAGEMENT = Company(
-    id="111122223333", name="management", ou="", environment="management", criticality="critical",
-    owner="Cloud Platform", regions=(SECOND_REGION,), tags={"team": "cloud-platform", "cost-centre": "4000"},
+    id="111122223333",
+    name="management",
+    ou="",
+    environment="management",
+    criticality="critical",
+    owner="Cloud Platform",
+    regions=(SECOND_REGION,),
+    tags={"team": "cloud-platform", "cost-centre": "4000"},
     people=(Person("org-admin", keys=(), console=True),),
-)  # fmt: skip
+)
 COMPANIES = (MANAGEMENT, FORENSIC, SHIPPING, DATA_LAKE, PAYMENTS, SANDBOX)
 
 
@@ -197,7 +279,9 @@ def root_key(account: str) -> Json:
     """The access key of an account's root, which only the launcher hands out."""
     return {
         "access_key_id": "AKIA" + _derived(f"root key {account}", 16),
-        "secret_access_key": hashlib.sha256(f"{randomness.SEED}/root secret {account}".encode()).hexdigest()[:40],
+        "secret_access_key": hashlib.sha256(f"{randomness.SEED}/root secret {account}".encode()).hexdigest()[
+            :40
+        ],
     }
 
 
@@ -208,8 +292,16 @@ def root_keys(estate: Mapping[str, Any]) -> dict[str, str]:
 
 def build() -> Json:
     """Make the estate in an empty moto; returns its description."""
-    randomness.seed("estate")
-    estate: Json = {"company": "Northgate Freight", "seed": randomness.SEED, "regions": [MAIN_REGION, SECOND_REGION]}
+    with randomness.stream("estate"):
+        return _build()
+
+
+def _build() -> Json:
+    estate: Json = {
+        "company": "Northgate Freight",
+        "seed": randomness.SEED,
+        "regions": [MAIN_REGION, SECOND_REGION],
+    }
     estate.update(_build_organization())
     for listing in ("accounts", "users", "instances", "networks", "roles", "buckets", "functions", "keys"):
         estate[listing] = []
@@ -239,7 +331,9 @@ def _build_organization() -> Json:
     organization = aws("organizations", "CreateOrganization", FeatureSet="ALL")["Organization"]
     root = aws("organizations", "ListRoots")["Roots"][0]
     units = {
-        name: aws("organizations", "CreateOrganizationalUnit", ParentId=root["Id"], Name=name)["OrganizationalUnit"]
+        name: aws("organizations", "CreateOrganizationalUnit", ParentId=root["Id"], Name=name)[
+            "OrganizationalUnit"
+        ]
         for name in UNITS
     }
     members = [company for company in COMPANIES if company is not MANAGEMENT]
@@ -247,17 +341,28 @@ def _build_organization() -> Json:
         for company in members:
             aws("organizations", "CreateAccount", AccountName=company.name, Email=_email(company))
     for company in members:
-        aws("organizations", "MoveAccount", AccountId=company.id, SourceParentId=root["Id"],
-            DestinationParentId=units[company.ou]["Id"])  # fmt: skip
+        aws(
+            "organizations",
+            "MoveAccount",
+            AccountId=company.id,
+            SourceParentId=root["Id"],
+            DestinationParentId=units[company.ou]["Id"],
+        )
     for company in COMPANIES:
         aws("organizations", "TagResource", ResourceId=company.id, Tags=_tags(company.tags))
     aws("organizations", "EnablePolicyType", RootId=root["Id"], PolicyType="SERVICE_CONTROL_POLICY")
     return {
-        "organization": {"id": organization["Id"], "arn": organization["Arn"], "management_account": MANAGEMENT.id,
-                         "root": {"id": root["Id"], "name": "Root"}},
-        "organizational_units": [{"id": unit["Id"], "arn": unit["Arn"], "name": name, "path": f"Root/{name}",
-                                  "parent": root["Id"]} for name, unit in units.items()],
-    }  # fmt: skip
+        "organization": {
+            "id": organization["Id"],
+            "arn": organization["Arn"],
+            "management_account": MANAGEMENT.id,
+            "root": {"id": root["Id"], "name": "Root"},
+        },
+        "organizational_units": [
+            {"id": unit["Id"], "arn": unit["Arn"], "name": name, "path": f"Root/{name}", "parent": root["Id"]}
+            for name, unit in units.items()
+        ],
+    }
 
 
 def _email(company: Company) -> str:
@@ -269,8 +374,12 @@ def _tags(tags: Mapping[str, str]) -> list[Json]:
 
 
 def _service_trust(service: str) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]})  # fmt: skip
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+        }
+    )
 
 
 def responder_trust(hub_arn: str, account: str) -> Json:
@@ -290,23 +399,57 @@ def responder_trust(hub_arn: str, account: str) -> Json:
 
 # What each level of trust may do, in outline; Quell's own templates are the ones to deploy.
 RESPONDER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
-    "read": ("ec2:Describe*", "iam:Get*", "iam:List*", "s3:GetBucket*", "s3:ListAllMyBuckets", "lambda:Get*", "lambda:List*",
-             "kms:Describe*", "kms:List*", "cloudtrail:LookupEvents"),
+    "read": (
+        "ec2:Describe*",
+        "iam:Get*",
+        "iam:List*",
+        "s3:GetBucket*",
+        "s3:ListAllMyBuckets",
+        "lambda:Get*",
+        "lambda:List*",
+        "kms:Describe*",
+        "kms:List*",
+        "cloudtrail:LookupEvents",
+    ),
     "evidence": ("ec2:Describe*", "ec2:CreateSnapshot*", "ec2:CreateTags", "ec2:ModifySnapshotAttribute"),
-    "contain": ("ec2:*", "iam:Get*", "iam:List*", "iam:UpdateAccessKey", "iam:PutRolePolicy", "iam:DeleteRolePolicy",
-                "iam:PutUserPolicy", "iam:DeleteUserPolicy"),
-    "organization": ("organizations:Describe*", "organizations:List*", "organizations:AttachPolicy",
-                     "organizations:DetachPolicy", "organizations:CreatePolicy"),
-}  # fmt: skip
+    "contain": (
+        "ec2:*",
+        "iam:Get*",
+        "iam:List*",
+        "iam:UpdateAccessKey",
+        "iam:PutRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:PutUserPolicy",
+        "iam:DeleteUserPolicy",
+    ),
+    "organization": (
+        "organizations:Describe*",
+        "organizations:List*",
+        "organizations:AttachPolicy",
+        "organizations:DetachPolicy",
+        "organizations:CreatePolicy",
+    ),
+}
 USER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
-    "deploy": ("s3:*", "ec2:Describe*", "ec2:RunInstances", "iam:List*", "iam:Get*", "lambda:UpdateFunctionCode"),
+    "deploy": (
+        "s3:*",
+        "ec2:Describe*",
+        "ec2:RunInstances",
+        "iam:List*",
+        "iam:Get*",
+        "lambda:UpdateFunctionCode",
+    ),
     "hub": ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"),
 }
 
 
 def _allow(actions: tuple[str, ...]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": list(actions), "Resource": "*"}]})  # fmt: skip
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
+        }
+    )
 
 
 class _Builder:
@@ -357,43 +500,86 @@ class _Builder:
     def _responder_roles(self) -> dict[str, str]:
         arns = {}
         for level in RESPONDER_ROLES:
-            role = self.home("iam", "CreateRole", RoleName=f"quell-{level}", MaxSessionDuration=3600,
-                             AssumeRolePolicyDocument=json.dumps(responder_trust(self.hub_arn, self.company.id)),
-                             Description=f"Quell responder, level {level}",
-                             Tags=_tags({"quell:responder": level}))["Role"]  # fmt: skip
-            self.home("iam", "PutRolePolicy", RoleName=role["RoleName"], PolicyName=f"quell-{level}",
-                      PolicyDocument=_allow(RESPONDER_PERMISSIONS[level]))  # fmt: skip
+            role = self.home(
+                "iam",
+                "CreateRole",
+                RoleName=f"quell-{level}",
+                MaxSessionDuration=3600,
+                AssumeRolePolicyDocument=json.dumps(responder_trust(self.hub_arn, self.company.id)),
+                Description=f"Quell responder, level {level}",
+                Tags=_tags({"quell:responder": level}),
+            )["Role"]
+            self.home(
+                "iam",
+                "PutRolePolicy",
+                RoleName=role["RoleName"],
+                PolicyName=f"quell-{level}",
+                PolicyDocument=_allow(RESPONDER_PERMISSIONS[level]),
+            )
             arns[level] = role["Arn"]
             self._note_role(role, "responder")
         return arns
 
     def _note_role(self, role: Json, purpose: str) -> None:
-        self.estate["roles"].append({"account": self.company.id, "name": role["RoleName"], "arn": role["Arn"],
-                                     "id": role["RoleId"], "purpose": purpose})  # fmt: skip
+        self.estate["roles"].append(
+            {
+                "account": self.company.id,
+                "name": role["RoleName"],
+                "arn": role["Arn"],
+                "id": role["RoleId"],
+                "purpose": purpose,
+            }
+        )
 
     def _people(self) -> None:
         for person in self.company.people:
             user = self.home("iam", "CreateUser", UserName=person.name)["User"]
             if person.policy:
-                self.home("iam", "PutUserPolicy", UserName=person.name, PolicyName=person.policy,
-                          PolicyDocument=_allow(USER_PERMISSIONS[person.policy]))  # fmt: skip
+                self.home(
+                    "iam",
+                    "PutUserPolicy",
+                    UserName=person.name,
+                    PolicyName=person.policy,
+                    PolicyDocument=_allow(USER_PERMISSIONS[person.policy]),
+                )
             if person.console:
-                self.home("iam", "CreateLoginProfile", UserName=person.name, Password="not-a-real-password-1A!")
+                self.home(
+                    "iam", "CreateLoginProfile", UserName=person.name, Password="not-a-real-password-1A!"
+                )
             keys = [self._access_key(person.name, status) for status in person.keys]
-            self.estate["users"].append({"account": self.company.id, "name": person.name, "arn": user["Arn"],
-                                         "id": user["UserId"], "console": person.console, "access_keys": keys})  # fmt: skip
+            self.estate["users"].append(
+                {
+                    "account": self.company.id,
+                    "name": person.name,
+                    "arn": user["Arn"],
+                    "id": user["UserId"],
+                    "console": person.console,
+                    "access_keys": keys,
+                }
+            )
 
     def _access_key(self, user: str, status: str) -> Json:
         key = self.home("iam", "CreateAccessKey", UserName=user)["AccessKey"]
         if status != "Active":
             self.home("iam", "UpdateAccessKey", UserName=user, AccessKeyId=key["AccessKeyId"], Status=status)
-        return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"], "status": status}
+        return {
+            "access_key_id": key["AccessKeyId"],
+            "secret_access_key": key["SecretAccessKey"],
+            "status": status,
+        }
 
     def _roles(self) -> None:
         for name, service in self.company.roles.items():
-            role = self.home("iam", "CreateRole", RoleName=name, AssumeRolePolicyDocument=_service_trust(service))["Role"]
-            self.home("iam", "PutRolePolicy", RoleName=name, PolicyName="work",
-                      PolicyDocument=_allow(("s3:GetObject", "s3:ListBucket", "s3:PutObject", "kms:Decrypt")))  # fmt: skip
+            role = self.home(
+                "iam", "CreateRole", RoleName=name, AssumeRolePolicyDocument=_service_trust(service)
+            )["Role"]
+            self.home(
+                "iam",
+                "PutRolePolicy",
+                RoleName=name,
+                PolicyName="work",
+                PolicyDocument=_allow(("s3:GetObject", "s3:ListBucket", "s3:PutObject", "kms:Decrypt")),
+            )
             self._note_role(role, "workload")
             if service == "ec2.amazonaws.com":
                 self.home("iam", "CreateInstanceProfile", InstanceProfileName=name)
@@ -401,53 +587,111 @@ class _Builder:
 
     def _network(self, network: Network) -> None:
         aws = self.aws[network.region]
-        vpc = aws("ec2", "CreateVpc", CidrBlock=f"10.{network.octet}.0.0/16",
-                  TagSpecifications=_named("vpc", network.name))["Vpc"]["VpcId"]  # fmt: skip
+        vpc = aws(
+            "ec2",
+            "CreateVpc",
+            CidrBlock=f"10.{network.octet}.0.0/16",
+            TagSpecifications=_named("vpc", network.name),
+        )["Vpc"]["VpcId"]
         zones = [f"{network.region}{letter}" for letter in "ab"]
         for index, (name, octet) in enumerate(network.subnets.items()):
-            subnet = aws("ec2", "CreateSubnet", VpcId=vpc, CidrBlock=f"10.{network.octet}.{octet}.0/24",
-                         AvailabilityZone=zones[index % 2], TagSpecifications=_named("subnet", name))["Subnet"]  # fmt: skip
+            subnet = aws(
+                "ec2",
+                "CreateSubnet",
+                VpcId=vpc,
+                CidrBlock=f"10.{network.octet}.{octet}.0/24",
+                AvailabilityZone=zones[index % 2],
+                TagSpecifications=_named("subnet", name),
+            )["Subnet"]
             self.subnets[f"{network.region}/{name}"] = subnet["SubnetId"]
         for name, ports in network.groups.items():
-            group = aws("ec2", "CreateSecurityGroup", GroupName=name, Description=f"{network.name} {name}", VpcId=vpc,
-                        TagSpecifications=_named("security-group", name))["GroupId"]  # fmt: skip
-            aws("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=[
-                {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
-                for port in ports])  # fmt: skip
+            group = aws(
+                "ec2",
+                "CreateSecurityGroup",
+                GroupName=name,
+                Description=f"{network.name} {name}",
+                VpcId=vpc,
+                TagSpecifications=_named("security-group", name),
+            )["GroupId"]
+            aws(
+                "ec2",
+                "AuthorizeSecurityGroupIngress",
+                GroupId=group,
+                IpPermissions=[
+                    {
+                        "IpProtocol": "tcp",
+                        "FromPort": port,
+                        "ToPort": port,
+                        "IpRanges": [{"CidrIp": "10.0.0.0/8"}],
+                    }
+                    for port in ports
+                ],
+            )
             self.groups[f"{network.region}/{name}"] = group
         self.estate["networks"].append(
-            {"account": self.company.id, "region": network.region, "name": network.name, "vpc": vpc,
-             "subnets": {name: self.subnets[f"{network.region}/{name}"] for name in network.subnets},
-             "security_groups": {name: self.groups[f"{network.region}/{name}"] for name in network.groups}}
-        )  # fmt: skip
+            {
+                "account": self.company.id,
+                "region": network.region,
+                "name": network.name,
+                "vpc": vpc,
+                "subnets": {name: self.subnets[f"{network.region}/{name}"] for name in network.subnets},
+                "security_groups": {name: self.groups[f"{network.region}/{name}"] for name in network.groups},
+            }
+        )
 
     def _image(self, region: str) -> str:
         if region not in self.images:
-            image = self.aws[region]("ec2", "RegisterImage", Name="nf-base-2026.11", Architecture="x86_64",
-                                     RootDeviceName="/dev/xvda", VirtualizationType="hvm")  # fmt: skip
+            image = self.aws[region](
+                "ec2",
+                "RegisterImage",
+                Name="nf-base-2026.11",
+                Architecture="x86_64",
+                RootDeviceName="/dev/xvda",
+                VirtualizationType="hvm",
+            )
             self.images[region] = image["ImageId"]
         return self.images[region]
 
     def _machine(self, machine: Machine) -> None:
         aws, region = self.aws[machine.region], machine.region
-        disks = [{"DeviceName": "/dev/xvda" if index == 0 else f"/dev/sd{'fghi'[index - 1]}",
-                  "Ebs": {"VolumeSize": size, "VolumeType": "gp3", "DeleteOnTermination": index == 0}}
-                 for index, size in enumerate(machine.disks)]  # fmt: skip
-        interfaces = [{"DeviceIndex": index, "SubnetId": self.subnets[f"{region}/{interface.subnet}"],
-                       "PrivateIpAddress": interface.address, "DeleteOnTermination": True,
-                       "Groups": [self.groups[f"{region}/{name}"] for name in interface.groups]}
-                      for index, interface in enumerate(machine.interfaces)]  # fmt: skip
+        disks = [
+            {
+                "DeviceName": "/dev/xvda" if index == 0 else f"/dev/sd{'fghi'[index - 1]}",
+                "Ebs": {"VolumeSize": size, "VolumeType": "gp3", "DeleteOnTermination": index == 0},
+            }
+            for index, size in enumerate(machine.disks)
+        ]
+        interfaces = [
+            {
+                "DeviceIndex": index,
+                "SubnetId": self.subnets[f"{region}/{interface.subnet}"],
+                "PrivateIpAddress": interface.address,
+                "DeleteOnTermination": True,
+                "Groups": [self.groups[f"{region}/{name}"] for name in interface.groups],
+            }
+            for index, interface in enumerate(machine.interfaces)
+        ]
         tags = {"owner": self.company.owner, "environment": self.company.environment, **machine.tags}
         profile = {"IamInstanceProfile": {"Name": machine.profile}} if machine.profile else {}
-        launched = aws("ec2", "RunInstances", ImageId=self._image(region), InstanceType=machine.kind, MinCount=1, MaxCount=1,
-                       NetworkInterfaces=interfaces, BlockDeviceMappings=disks,
-                       TagSpecifications=[*_named("instance", machine.name, tags), *_named("volume", machine.name)],
-                       **profile)  # fmt: skip
+        launched = aws(
+            "ec2",
+            "RunInstances",
+            ImageId=self._image(region),
+            InstanceType=machine.kind,
+            MinCount=1,
+            MaxCount=1,
+            NetworkInterfaces=interfaces,
+            BlockDeviceMappings=disks,
+            TagSpecifications=[*_named("instance", machine.name, tags), *_named("volume", machine.name)],
+            **profile,
+        )
         shown = aws("ec2", "DescribeInstances", InstanceIds=[launched["Instances"][0]["InstanceId"]])
         self.estate["instances"].append(self._describe(machine, shown["Reservations"][0]["Instances"][0]))
 
     def _describe(self, machine: Machine, instance: Json) -> Json:
-        ordered = sorted(instance["NetworkInterfaces"], key=lambda interface: interface["Attachment"]["DeviceIndex"])
+        ordered = sorted(
+            instance["NetworkInterfaces"], key=lambda interface: interface["Attachment"]["DeviceIndex"]
+        )
         return {
             "account": self.company.id,
             "region": machine.region,
@@ -468,32 +712,65 @@ class _Builder:
                 }
                 for interface in ordered
             ],
-            "volumes": [{"id": disk["Ebs"]["VolumeId"], "device": disk["DeviceName"]} for disk in instance["BlockDeviceMappings"]],
+            "volumes": [
+                {"id": disk["Ebs"]["VolumeId"], "device": disk["DeviceName"]}
+                for disk in instance["BlockDeviceMappings"]
+            ],
             "tags": {tag["Key"]: tag["Value"] for tag in instance["Tags"]},
         }
 
     def _storage(self) -> None:
         region = self.home.region
         for name, keys in self.company.buckets.items():
-            place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            place = (
+                {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            )
             locked = {"ObjectLockEnabledForBucket": True} if not keys else {}
             self.home("s3", "CreateBucket", Bucket=name, **place, **locked)
             for key in keys:
                 self.home("s3", "PutObject", Bucket=name, Key=key, Body=f"{name}/{key}\n".encode())
-            self.estate["buckets"].append({"account": self.company.id, "region": region, "name": name,
-                                           "arn": f"arn:aws:s3:::{name}", "objects": list(keys)})  # fmt: skip
+            self.estate["buckets"].append(
+                {
+                    "account": self.company.id,
+                    "region": region,
+                    "name": name,
+                    "arn": f"arn:aws:s3:::{name}",
+                    "objects": list(keys),
+                }
+            )
         for alias in self.company.keys:
             key = self.home("kms", "CreateKey", Description=f"{self.company.name} {alias}")["KeyMetadata"]
             self.home("kms", "CreateAlias", AliasName=f"alias/{alias}", TargetKeyId=key["KeyId"])
-            self.estate["keys"].append({"account": self.company.id, "region": region, "id": key["KeyId"],
-                                        "arn": key["Arn"], "alias": f"alias/{alias}"})  # fmt: skip
+            self.estate["keys"].append(
+                {
+                    "account": self.company.id,
+                    "region": region,
+                    "id": key["KeyId"],
+                    "arn": key["Arn"],
+                    "alias": f"alias/{alias}",
+                }
+            )
 
     def _functions(self) -> None:
         for name, role in self.company.functions.items():
-            function = self.home("lambda", "CreateFunction", FunctionName=name, Runtime="python3.12", Handler="main.handle",
-                                 Role=f"arn:aws:iam::{self.company.id}:role/{role}", Code={"ZipFile": _package(name)})  # fmt: skip
-            self.estate["functions"].append({"account": self.company.id, "region": self.home.region, "name": name,
-                                             "arn": function["FunctionArn"], "role": function["Role"]})  # fmt: skip
+            function = self.home(
+                "lambda",
+                "CreateFunction",
+                FunctionName=name,
+                Runtime="python3.12",
+                Handler="main.handle",
+                Role=f"arn:aws:iam::{self.company.id}:role/{role}",
+                Code={"ZipFile": _package(name)},
+            )
+            self.estate["functions"].append(
+                {
+                    "account": self.company.id,
+                    "region": self.home.region,
+                    "name": name,
+                    "arn": function["FunctionArn"],
+                    "role": function["Role"],
+                }
+            )
 
 
 def _named(kind: str, name: str, tags: Mapping[str, str] | None = None) -> list[Json]:
@@ -504,5 +781,8 @@ def _package(name: str) -> bytes:
     """A function's code as a zip with a fixed date, so that its hash is the same every time."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("main.py", (2026, 1, 1, 0, 0, 0)), f"def handle(event, context):\n    return {name!r}\n")
+        archive.writestr(
+            zipfile.ZipInfo("main.py", (2026, 1, 1, 0, 0, 0)),
+            f"def handle(event, context):\n    return {name!r}\n",
+        )
     return out.getvalue()

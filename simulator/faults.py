@@ -35,7 +35,9 @@ class Fault:
         """A rule from JSON. Raises ValueError naming what is wrong."""
         unknown = set(document) - set(cls.__dataclass_fields__)
         if unknown or not isinstance(document.get("match"), str):
-            raise ValueError(f"a fault needs a match and knows no {', '.join(sorted(unknown)) or 'other fields'}")
+            raise ValueError(
+                f"a fault needs a match and knows no {', '.join(sorted(unknown)) or 'other fields'}"
+            )
         fault = cls(**document)
         if fault.when not in ("before", "after"):
             raise ValueError("when is before or after")

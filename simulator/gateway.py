@@ -20,7 +20,7 @@ from simulator.world import World
 StartResponse = Callable[..., Any]
 
 
-class ConnectionDropped(ConnectionError):
+class ConnectionDropped(ConnectionError):  # noqa: N818  # ordered, not an error
     """Raised to the HTTP server, which then closes the connection without an answer."""
 
 
@@ -42,9 +42,17 @@ class Gateway:
         if environ["PATH_INFO"].startswith("/_sim/"):
             answer = self._control(environ)
         else:
-            answer = self.handle(Call.read(environ))
+            answer = self._answer(Call.read(environ))
         start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Error'}", list(answer.headers))
         return [answer.body]
+
+    def _answer(self, call: Call) -> Answer:
+        try:
+            return self.handle(call)
+        except ConnectionDropped:
+            raise
+        except Exception as error:  # noqa: BLE001  # the outermost door: the caller gets AWS's shape, the terminal the trace
+            return engine.crashed(call, error)
 
     def handle(self, call: Call) -> Answer:
         """Answer one AWS call. Raises ConnectionDropped when a fault rule says there is no answer."""
@@ -94,7 +102,9 @@ class Gateway:
                 identity = access.authenticate(call, self.world.root_keys)
                 access.authorise(call, identity)
                 dry_run = call.dry_run
-                answer = self._would_have_succeeded(call) if dry_run else self.world.apply(call, identity.account)
+                answer = (
+                    self._would_have_succeeded(call) if dry_run else self.world.apply(call, identity.account)
+                )
             except Refusal as refusal:
                 decided_by = refusal.decided_by
                 answer = refuse(call, refusal)
@@ -110,7 +120,9 @@ class Gateway:
         """
         if call.operation_model is None:
             return engine.not_supported(call)
-        return refuse(call, Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."))
+        return refuse(
+            call, Refusal(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        )
 
     def reset(self) -> None:
         """Back to the estate as first built; no faults, an empty log, late calls forgotten."""

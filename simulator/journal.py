@@ -59,8 +59,14 @@ class Journal:
 
     def append(self, number: int, *, epoch: int, at: datetime, account: str, call: Call) -> None:
         """Keep a call that was applied."""
-        document = {"n": number, "epoch": epoch, "at": at.isoformat(), "account": account, "environ": wire.kept_environ(call.environ),
-                    "body": wire.encode_body(call.body)}  # fmt: skip
+        document = {
+            "n": number,
+            "epoch": epoch,
+            "at": at.isoformat(),
+            "account": account,
+            "environ": wire.kept_environ(call.environ),
+            "body": wire.encode_body(call.body),
+        }
         self._file.write(json.dumps(document).encode() + b"\n")
         self._file.flush()
         self._count += 1
@@ -88,7 +94,9 @@ class Journal:
 def _entry(document: Mapping[str, Any]) -> Entry:
     body = wire.decode_body(document["body"])
     environ = {**document["environ"], "wsgi.input": _Bytes(body), "CONTENT_LENGTH": str(len(body))}
-    return Entry(document["n"], datetime.fromisoformat(document["at"]), document["account"], Call.read(environ))
+    return Entry(
+        document["n"], datetime.fromisoformat(document["at"]), document["account"], Call.read(environ)
+    )
 
 
 class _Bytes:

@@ -64,7 +64,12 @@ def statement_applies(
 
 
 def decide(
-    document: Document, *, action: str, context: Mapping[str, str], caller: Caller | None = None, resource: str | None = None
+    document: Document,
+    *,
+    action: str,
+    context: Mapping[str, str],
+    caller: Caller | None = None,
+    resource: str | None = None,
 ) -> str:
     """`Deny`, `Allow` or `` (says nothing), for one document; an explicit deny wins."""
     effects = {
@@ -85,7 +90,10 @@ def _as_list(value: Any) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _pattern(wildcard: str, ignore_case: bool) -> re.Pattern[str]:
-    parts = [".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", wildcard)]
+    parts = [
+        ".*" if part == "*" else "." if part == "?" else re.escape(part)
+        for part in re.split(r"([*?])", wildcard)
+    ]
     return re.compile("".join(parts) + r"\Z", re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
@@ -101,7 +109,9 @@ def _action_matches(statement: Document, action: str) -> bool:
 
 def _resource_matches(statement: Document, resource: str | None) -> bool:
     if "NotResource" in statement:
-        return resource is not None and not any(_like(item, resource) for item in _as_list(statement["NotResource"]))
+        return resource is not None and not any(
+            _like(item, resource) for item in _as_list(statement["NotResource"])
+        )
     wanted = _as_list(statement.get("Resource", "*"))
     if "*" in wanted:
         return True
@@ -150,14 +160,17 @@ def _condition_holds(operator: str, key: str, wanted: list[str], context: Mappin
     test = TESTS.get(NEGATED.get(name, name))
     if test is None:
         return False
-    matched = any(test(item, context[key]) for item in wanted)
+    try:
+        matched = any(test(item, context[key]) for item in wanted)
+    except ValueError:  # a date that is none: AWS stores such a policy and never matches it
+        return False
     return matched is not negated
 
 
 def _moment(text: str) -> datetime:
     if text.isdigit():
         return datetime.fromtimestamp(int(text), UTC)
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -191,4 +204,3 @@ NEGATED: Mapping[str, str] = {
     "NotIpAddress": "IpAddress",
     "DateNotEquals": "DateEquals",
 }
-

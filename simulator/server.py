@@ -23,7 +23,7 @@ class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
 
-    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
         """Close without an answer; the next request on this connection would be answered else."""
         self.close_connection = True
 
@@ -44,7 +44,9 @@ class Simulator:
             raise RuntimeError("one simulated AWS per process: moto keeps its state in the process")
         try:
             self._gateway = Gateway(self._data)
-            self._server = make_server(HOST, port, self._gateway, threaded=True, request_handler=_QuietHandler)
+            self._server = make_server(
+                HOST, port, self._gateway, threaded=True, request_handler=_QuietHandler
+            )
         except BaseException:
             _running.release()
             raise

@@ -40,21 +40,55 @@ MODEL_NAMES: Mapping[str, str] = {
     "tagging": "resourcegroupstaggingapi",
 }
 READ_PREFIXES = (
-    "BatchGet", "Check", "Decode", "Describe", "Download", "Estimate", "Get", "Head", "List", "Lookup", "Query",
-    "Scan", "Search", "Select", "Test", "Validate", "Verify",
-)  # fmt: skip
+    "BatchGet",
+    "Check",
+    "Decode",
+    "Describe",
+    "Download",
+    "Estimate",
+    "Get",
+    "Head",
+    "List",
+    "Lookup",
+    "Query",
+    "Scan",
+    "Search",
+    "Select",
+    "Test",
+    "Validate",
+    "Verify",
+)
 # No state is left behind by these; CloudTrail calls them read-only although their names do not say so.
-STATELESS = frozenset({"Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateRandom",
-                       "ReEncrypt", "Sign"})  # fmt: skip
+STATELESS = frozenset(
+    {
+        "Decrypt",
+        "Encrypt",
+        "GenerateDataKey",
+        "GenerateDataKeyWithoutPlaintext",
+        "GenerateRandom",
+        "ReEncrypt",
+        "Sign",
+    }
+)
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request")
 SECRET_NAMES = frozenset(
-    {"password", "plaintext", "secretaccesskey", "secretbinary", "secretstring", "sessiontoken", "newpassword",
-     "oldpassword", "masteruserpassword", "userdata"}
-)  # fmt: skip
+    {
+        "password",
+        "plaintext",
+        "secretaccesskey",
+        "secretbinary",
+        "secretstring",
+        "sessiontoken",
+        "newpassword",
+        "oldpassword",
+        "masteruserpassword",
+        "userdata",
+    }
+)
 
 
 @dataclass(frozen=True)
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  # AWS refused; nothing went wrong
     """An answer of AWS that is an error: HTTP status, code and message, and what decided it."""
 
     status: int
@@ -94,12 +128,16 @@ class Call:
         body = _read_body(environ)
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         presigned = query.get("X-Amz-Credential", "")
-        scope = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or CREDENTIAL.search(f"Credential={presigned}")
+        scope = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or CREDENTIAL.search(
+            f"Credential={presigned}"
+        )
         token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query.get("X-Amz-Security-Token", "")
         key, region, service = (scope[1], scope[3], scope[4].lower()) if scope else ("", "us-east-1", "s3")
         if service == "s3" and environ["PATH_INFO"].startswith("/v20180820/"):
             service = "s3control"
-        return cls(environ=environ, body=body, service=service, region=region, access_key=key, session_token=token)
+        return cls(
+            environ=environ, body=body, service=service, region=region, access_key=key, session_token=token
+        )
 
     @cached_property
     def form(self) -> dict[str, str]:
@@ -166,7 +204,11 @@ class Call:
     @cached_property
     def read_only(self) -> bool:
         """As CloudTrail's `readOnly`; AssumeRole is read-only there."""
-        return self.operation.startswith(READ_PREFIXES) or self.operation in STATELESS or self.operation == "AssumeRole"
+        return (
+            self.operation.startswith(READ_PREFIXES)
+            or self.operation in STATELESS
+            or self.operation == "AssumeRole"
+        )
 
     @cached_property
     def changes_state(self) -> bool:
@@ -195,7 +237,7 @@ class Call:
         """The request's parameters as CloudTrail shows them: lowerCamel, without secrets or bodies."""
         parser = PROTOCOL_PARSERS.get(self.protocol)
         if parser is None or self.operation_model is None:
-            return _shown(self.form)
+            return dict(_shown(self.form))
         request = self._moto_request()
         labels = self._routed[1] if self.protocol.startswith("rest") else {}
         try:
@@ -204,14 +246,16 @@ class Call:
                     "method": request.method,
                     "values": request.values,
                     "headers": request.headers,
-                    "body": b"" if self.service == "s3" and self.operation in ("PutObject", "UploadPart") else request.data,
+                    "body": b""
+                    if self.service == "s3" and self.operation in ("PutObject", "UploadPart")
+                    else request.data,
                     "url_path": request.path,
                     "url_params": dict(labels),
                 }
             )
         except Exception as error:  # noqa: BLE001  # a malformed request is logged as such, moto refuses it
             return {"unreadable": f"{type(error).__name__}: {error}"}
-        shown = _shown(parsed)
+        shown: dict[str, Any] = _shown(parsed)
         if self.service == "s3" and "bucket" in shown:
             shown["bucketName"] = shown.pop("bucket")
         return shown
@@ -269,8 +313,11 @@ def _lower_camel(name: str) -> str:
 def _shown(value: Any) -> Any:
     """A parsed value made fit for the log."""
     if isinstance(value, Mapping):
-        return {_lower_camel(str(key)): _shown(item) for key, item in value.items()
-                if item is not None and not _is_secret(str(key), item)}  # fmt: skip
+        return {
+            _lower_camel(str(key)): _shown(item)
+            for key, item in value.items()
+            if item is not None and not _is_secret(str(key), item)
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_shown(item) for item in value]
     if hasattr(value, "isoformat"):
@@ -279,7 +326,11 @@ def _shown(value: Any) -> Any:
 
 
 def _is_secret(key: str, value: Any) -> bool:
-    return key.lower().replace("_", "") in SECRET_NAMES or isinstance(value, bytes | bytearray) or hasattr(value, "read")
+    return (
+        key.lower().replace("_", "") in SECRET_NAMES
+        or isinstance(value, bytes | bytearray)
+        or hasattr(value, "read")
+    )
 
 
 def refuse(call: Call, refusal: Refusal) -> Answer:
@@ -305,12 +356,13 @@ def refuse(call: Call, refusal: Refusal) -> Answer:
 def _xml_error(call: Call, code: str, message: str, request_id: str) -> str:
     inner = f"<Code>{code}</Code><Message>{message}</Message>"
     if call.protocol == "ec2":
-        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        return (
+            f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        )
     if call.service == "s3":
         return f"<Error>{inner}<RequestId>{request_id}</RequestId></Error>"
-    return (
-        f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
+    sent = f"<Error><Type>Sender</Type>{inner}</Error>"
+    return f"<ErrorResponse>{sent}<RequestId>{request_id}</RequestId></ErrorResponse>"
 
 
 def _cbor_text(text: str) -> bytes:
@@ -320,13 +372,25 @@ def _cbor_text(text: str) -> bytes:
 
 def _cbor_map(members: Mapping[str, str]) -> bytes:
     """A CBOR map of a few short strings (RFC 8949 §3.1)."""
-    return bytes([0xA0 + len(members)]) + b"".join(_cbor_text(key) + _cbor_text(value) for key, value in members.items())
+    return bytes([0xA0 + len(members)]) + b"".join(
+        _cbor_text(key) + _cbor_text(value) for key, value in members.items()
+    )
 
 
 def kept_environ(environ: Mapping[str, Any]) -> dict[str, str]:
     """The part of a WSGI environment that moto needs to serve the same request again."""
-    names = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "CONTENT_TYPE", "SERVER_NAME", "SERVER_PORT",
-             "SERVER_PROTOCOL", "wsgi.url_scheme", "SCRIPT_NAME")  # fmt: skip
+    names = (
+        "REQUEST_METHOD",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "RAW_URI",
+        "CONTENT_TYPE",
+        "SERVER_NAME",
+        "SERVER_PORT",
+        "SERVER_PROTOCOL",
+        "wsgi.url_scheme",
+        "SCRIPT_NAME",
+    )
     return {
         key: value
         for key, value in environ.items()

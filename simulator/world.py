@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import threading
 from collections.abc import Mapping
@@ -63,15 +62,17 @@ class World:
         if first is None or last is None:
             return False
         if first[0]["version"] != engine.STATE_VERSION:
-            print(f"The simulated AWS in {self._directory} was written by {first[0]['version']}; "
-                  f"this is {engine.STATE_VERSION}: starting anew.", file=sys.stderr)  # fmt: skip
+            print(
+                f"The simulated AWS in {self._directory} was written by {first[0]['version']}; "
+                f"this is {engine.STATE_VERSION}: starting anew.",
+                file=sys.stderr,
+            )
             return False
         self._adopt(first[0]["estate"], number=last[0]["number"], epoch=last[0]["epoch"])
         self._first = first[1]
         engine.load(last[1])
         for entry in self._require_journal().entries(epoch=self._epoch, after=self._number):
-            with clock.standing_at(entry.at):
-                randomness.seed(f"call/{entry.number}")
+            with clock.standing_at(entry.at), randomness.stream(f"call/{entry.number}"):
                 engine.serve(entry.call, entry.account)
             self._number = entry.number
         return True
@@ -87,8 +88,7 @@ class World:
             if not call.changes_state:
                 return engine.serve(call, account)
             number, at = self._number + 1, clock.now()
-            randomness.seed(f"call/{number}")
-            with clock.standing_at(at):
+            with clock.standing_at(at), randomness.stream(f"call/{number}"):
                 answer = engine.serve(call, account)
             if answer.status < 400:
                 self._number = number
@@ -104,14 +104,14 @@ class World:
         return self._lock
 
     def checkpoint(self) -> bool:
-        """Write the whole state and empty the journal. False, with a notice, if something in it cannot be written."""
+        """Write the whole state and empty the journal. False, with a notice, if that cannot be done."""
         if self._directory is None:
             return False
         with self._lock:
             sessions.forget_expired(clock.now() - EXPIRED_SESSIONS_KEPT)
             try:
                 state = engine.dump()
-            except (pickle.PicklingError, TypeError, AttributeError) as error:
+            except engine.CannotKeepError as error:
                 print(f"The simulated AWS goes on without a checkpoint: {error}", file=sys.stderr)
                 return False
             self._write("state.bin", state)
@@ -139,7 +139,11 @@ class World:
     def _write(self, name: str, state: bytes) -> None:
         if self._directory is None:
             return
-        header: dict[str, Any] = {"version": engine.STATE_VERSION, "number": self._number, "epoch": self._epoch}
+        header: dict[str, Any] = {
+            "version": engine.STATE_VERSION,
+            "number": self._number,
+            "epoch": self._epoch,
+        }
         if name == "estate.bin":
             header["estate"] = self._estate
         write_whole(self._directory / name, header, state)

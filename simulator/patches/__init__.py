@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from simulator.patches import (
     clock,
     interfaces,
@@ -12,16 +14,25 @@ from simulator.patches import (
     security_groups,
     sessions,
     snapshots,
+    trust_policies,
 )
 
-_applied = False
+_PATCHES = (
+    clock,
+    memory,
+    randomness,
+    interfaces,
+    security_groups,
+    snapshots,
+    managed_policies,
+    sessions,
+    keys,
+    trust_policies,
+)
 
 
+@cache
 def apply() -> None:
     """Install every patch into moto, once per process."""
-    global _applied
-    if _applied:
-        return
-    for patch in (clock, memory, randomness, interfaces, security_groups, snapshots, managed_policies, sessions, keys):
+    for patch in _PATCHES:
         patch.apply()
-    _applied = True

@@ -4,6 +4,7 @@ AWS has one time. Without this a sped-up test clock and moto's would disagree ab
 session is older than a cutoff, and a replayed role would look as if it had been created today.
 """
 
+# ruff: noqa: SLF001  # reaching into moto is what a patch does
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def now() -> datetime:
 @contextmanager
 def standing_at(moment: datetime | None) -> Iterator[None]:
     """Let moto believe it is `moment`; None is the real present."""
-    global _replayed_at
+    global _replayed_at  # noqa: PLW0603  # the one time of the one moto of this process
     before, _replayed_at = _replayed_at, moment
     try:
         yield

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyNetworkInterfac
 moto keeps a list on the instance and one on the interface, and shows their union on the latter.
 """
 
+# ruff: noqa: SLF001  # reaching into moto is what a patch does
 from __future__ import annotations
 
 from typing import Any
@@ -35,7 +36,8 @@ def _wanted_groups(backend: Any, group_ids: list[str], vpc_id: str) -> list[Any]
             raise InvalidSecurityGroupNotFoundError(group_id)
         if group.vpc_id != vpc_id:
             raise EC2ClientError(
-                "InvalidParameterValue", f"You have specified two resources that belong to different networks: {group_id}"
+                "InvalidParameterValue",
+                f"You have specified two resources that belong to different networks: {group_id}",
             )
         groups.append(group)
     return groups
@@ -56,9 +58,12 @@ def _modify_instance_groups(backend: Any, instance_id: str, new_group_id_list: l
 
 def apply() -> None:
     """Make the interface the one owner of the list."""
-    Instance.security_groups = property(_groups_of_primary_interface, _keep_launch_groups)
-    NetworkInterface.group_set = property(lambda self: self._group_set)  # type: ignore[assignment,method-assign]
-    InstanceBackend.modify_instance_security_groups = _modify_instance_groups  # type: ignore[method-assign,assignment]
+    instance: Any = Instance
+    instance.security_groups = property(_groups_of_primary_interface, _keep_launch_groups)
+    interface_model: Any = NetworkInterface
+    interface_model.group_set = property(lambda self: self._group_set)
+    instances: Any = InstanceBackend
+    instances.modify_instance_security_groups = _modify_instance_groups
     original = NetworkInterfaceBackend.modify_network_interface_attribute
 
     def modify(self: Any, eni_id: str, group_ids: list[str], *rest: Any, **more: Any) -> None:

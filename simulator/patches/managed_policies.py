@@ -5,6 +5,7 @@ per account touched.
 https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 """
 
+# ruff: noqa: SLF001  # reaching into moto is what a patch does
 from __future__ import annotations
 
 import json
@@ -12,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from moto.iam import models
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 NAMES = frozenset(
     {
@@ -35,7 +37,7 @@ NAMES = frozenset(
 
 @cache
 def _documents() -> dict[str, Any]:
-    everything: dict[str, Any] = json.loads(models.aws_managed_policies_data)
+    everything: dict[str, Any] = json.loads(aws_managed_policies_data)
     return {name: data for name, data in everything.items() if name in NAMES}
 
 

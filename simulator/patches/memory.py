@@ -19,5 +19,5 @@ def _untracked(cls: type[Any], *_: Any, **__: Any) -> Any:
 
 def apply() -> None:
     """Create model objects without remembering them, and let S3's close in peace."""
-    FakeKey.__del__ = FakeKey.dispose  # type: ignore[method-assign,assignment]
-    BaseModel.__new__ = _untracked  # type: ignore[method-assign,assignment]
+    FakeKey.__del__ = FakeKey.dispose  # type: ignore[method-assign]
+    BaseModel.__new__ = _untracked  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ AWS answers DependencyViolation while an interface carries the group or another 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
 """
 
+# ruff: noqa: SLF001  # reaching into moto is what a patch does
 from __future__ import annotations
 
 from typing import Any
@@ -20,7 +21,9 @@ def _named_by_rule(group: Any, group_id: str) -> bool:
 def _in_use(backend: Any, group_id: str) -> bool:
     if any(group.id == group_id for eni in backend.enis.values() for group in eni._group_set):
         return True
-    others = (group for groups in backend.groups.values() for group in groups.values() if group.id != group_id)
+    others = (
+        group for groups in backend.groups.values() for group in groups.values() if group.id != group_id
+    )
     return any(_named_by_rule(group, group_id) for group in others)
 
 

@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from moto.core.base_backend import BaseBackend
 from moto.iam.models import iam_backends
 from moto.sts.models import STSBackend, sts_backends
 
@@ -39,7 +38,9 @@ def forget_expired(before: datetime) -> int:
     """Drop sessions that ended before a moment; says how many. AWS forgets them too."""
     dropped = 0
     for backend in _backends():
-        keep = [session for session in backend.assumed_roles if session.expiration >= before.replace(tzinfo=None)]
+        keep = [
+            session for session in backend.assumed_roles if session.expiration >= before.replace(tzinfo=None)
+        ]
         for session in set(backend.assumed_roles) - set(keep):
             iam_backends[session.account_id][session.partition].access_keys.pop(session.access_key_id, None)
         dropped += len(backend.assumed_roles) - len(keep)
@@ -49,7 +50,7 @@ def forget_expired(before: datetime) -> int:
 
 
 def _backends() -> list[Any]:
-    return [backend for _, _, backend in sts_backends.iter_backends() if isinstance(backend, BaseBackend)]
+    return [backend for _, _, backend in sts_backends.iter_backends()]
 
 
 def apply() -> None:
@@ -67,5 +68,6 @@ def apply() -> None:
         session = find(access_key_id)
         return session if session is not None and session.account_id == self.account_id else None
 
-    STSBackend.assume_role = assume_role  # type: ignore[method-assign]
-    STSBackend.get_assumed_role_from_access_key = get_assumed_role  # type: ignore[method-assign]
+    target: Any = STSBackend
+    target.assume_role = assume_role
+    target.get_assumed_role_from_access_key = get_assumed_role

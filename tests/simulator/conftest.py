@@ -89,8 +89,15 @@ class Stage:
     def assume(self, role: str, account: str = "prod-shipping", **changes: Any) -> dict[str, str]:
         """A session of a responder role, taken by the hub; returns a key with session token."""
         place = self.account(account)
-        asked = {"RoleArn": place["roles"][role], "RoleSessionName": "test", "ExternalId": place["external_id"], **changes}
-        given = client(self.url, "sts", self.estate["hub"]).assume_role(**{k: v for k, v in asked.items() if v is not None})
+        asked = {
+            "RoleArn": place["roles"][role],
+            "RoleSessionName": "test",
+            "ExternalId": place["external_id"],
+            **changes,
+        }
+        given = client(self.url, "sts", self.estate["hub"]).assume_role(
+            **{k: v for k, v in asked.items() if v is not None}
+        )
         return session_key(given)
 
     def calls(self, name: str) -> list[dict[str, Any]]:

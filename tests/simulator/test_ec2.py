@@ -59,13 +59,17 @@ def test_several_interfaces_need_the_interface_call(aws: Stage) -> None:
     assert "multiple interfaces" in str(refused.value)
 
 
-@pytest.mark.parametrize(("group", "expected"), [("missing", "InvalidGroup.NotFound"), ("foreign", "InvalidParameterValue")])
+@pytest.mark.parametrize(
+    ("group", "expected"), [("missing", "InvalidGroup.NotFound"), ("foreign", "InvalidParameterValue")]
+)
 def test_an_interface_takes_only_groups_of_its_vpc(aws: Stage, group: str, expected: str) -> None:
     ec2, machine = aws.root("ec2"), aws.instance("tracking-api")
     default = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     wanted = "sg-0123456789abcdef0" if group == "missing" else quarantine_group(ec2, default)
     with pytest.raises(ClientError) as refused:
-        ec2.modify_network_interface_attribute(NetworkInterfaceId=machine["interfaces"][0]["id"], Groups=[wanted])
+        ec2.modify_network_interface_attribute(
+            NetworkInterfaceId=machine["interfaces"][0]["id"], Groups=[wanted]
+        )
     assert code(refused) == expected
 
 
@@ -131,7 +135,9 @@ def test_what_is_not_simulated_says_so_as_an_aws_error(aws: Stage) -> None:
     assert code(refused) == "NotImplementedBySimulator"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     with pytest.raises(ClientError) as refused:
-        aws.root("iam").simulate_principal_policy(PolicySourceArn=aws.user("ci-deploy")["arn"], ActionNames=["s3:GetObject"])
+        aws.root("iam").simulate_principal_policy(
+            PolicySourceArn=aws.user("ci-deploy")["arn"], ActionNames=["s3:GetObject"]
+        )
     assert code(refused) == "NotImplementedBySimulator"
     with pytest.raises(ClientError) as refused:
         aws.root("cloudtrail").lookup_events()
