@@ -7,6 +7,7 @@ said before. `first_contained_at` stays when `contained_at` is withdrawn.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,12 +56,14 @@ def record(
 ) -> Milestone:
     """State when something happened: milestone, column, timeline entry and audit event, in one go.
 
-    Runs in the caller's transaction. `basis` is needed for `contained_at` and refused elsewhere.
+    Runs in the caller's transaction. `basis` is needed for `contained_at` and refused elsewhere; only
+    an import may leave it out, when the other system does not tell.
     Raises `Invalid` when a person's time lies in the future, outside its own bounds, or the basis
     does not fit.
     """
     _check_times(at=at, not_before=not_before, not_after=not_after, source=source, recorded_at=recorded_at)
-    if (kind == MilestoneKind.CONTAINED) != bool(basis) or (basis and basis not in set(Basis)):
+    is_told = bool(basis) or (source == MilestoneSource.IMPORT and kind == MilestoneKind.CONTAINED)
+    if (kind == MilestoneKind.CONTAINED) != is_told or (basis and basis not in set(Basis)):
         raise Invalid("contained_at says what it rests on, and nothing else does.", pointer="/basis")
     return _state(
         incident=incident,
@@ -75,6 +78,53 @@ def record(
         basis=basis,
         reason=reason,
         evidence=evidence,
+    )
+
+
+def record_history(
+    *,
+    incident: Incident,
+    stated: Mapping[MilestoneKind, datetime],
+    estimated: Collection[MilestoneKind] = (),
+    by: Actor,
+    recorded_at: datetime,
+) -> None:
+    """The milestones of a new incident that comes from another system, without a reason or evidence.
+
+    In the caller's transaction, before anything else was stated about the incident. What the other
+    system's "contained" rests on is not known, so the basis stays empty. The import is audited as a
+    whole by the caller.
+    """
+    found = Milestone.objects.bulk_create(
+        Milestone(
+            incident=incident,
+            kind=kind,
+            at=at,
+            estimated=kind in estimated,
+            source=MilestoneSource.IMPORT,
+            actor=by.label[:80],
+            person_id=by.person_id,
+            recorded_at=recorded_at,
+        )
+        for kind, at in stated.items()
+    )
+    values: dict[str, Any] = {kind.value: at for kind, at in stated.items()}
+    if MilestoneKind.CONTAINED in stated:
+        values["first_contained_at"] = stated[MilestoneKind.CONTAINED]
+    Incident.objects.filter(pk=incident.pk).update(updated_at=recorded_at, **values)
+    timeline.add_history(
+        incident=incident,
+        kind="milestone",
+        happened=[
+            (
+                stated[MilestoneKind(milestone.kind)],
+                _title(MilestoneKind(milestone.kind), at=milestone.at, estimated=milestone.estimated),
+                {"milestone": milestone.ulid, "kind": milestone.kind},
+            )
+            for milestone in found
+        ],
+        by=by,
+        recorded_at=recorded_at,
     )
 
 

@@ -59,6 +59,41 @@ def add(
     return entry
 
 
+def add_history(
+    *,
+    incident: Incident,
+    kind: str,
+    happened: Iterable[tuple[datetime, str, Mapping[str, Any]]],
+    by: Actor,
+    recorded_at: datetime,
+) -> None:
+    """Write the entries of an imported incident, each `(at, title, links)`, with two statements.
+
+    In the caller's transaction, as `add`.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("a timeline entry is written in the transaction of the change it tells of")
+    told = [(at, title, links, secrets.token_hex(16)) for at, title, links in happened]
+    entries = TimelineEntry.objects.bulk_create(
+        TimelineEntry(
+            incident=incident,
+            kind=kind,
+            at=at,
+            recorded_at=recorded_at,
+            actor_kind=by.kind,
+            actor=by.label[:80],
+            person_id=by.person_id,
+            links=dict(links),
+            text_digest=digest(salt, title, ""),
+        )
+        for at, title, links, salt in told
+    )
+    TimelineText.objects.bulk_create(
+        TimelineText(entry=entry, salt=salt, title=title)
+        for entry, (_, title, _, salt) in zip(entries, told, strict=True)
+    )
+
+
 def digest(salt: str, *texts: str) -> str:
     """What an append-only row remembers of texts that lie beside it."""
     return canonical.sha256([salt, *texts])
