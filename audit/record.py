@@ -43,7 +43,9 @@ class Broken:
     reason: str
 
 
-def record(*, act: str, by: Acting, at: datetime, on: tuple[str, str], details: dict[str, Any] | None = None) -> int:
+def record(
+    *, act: str, by: Acting, at: datetime, on: tuple[str, str], details: dict[str, Any] | None = None
+) -> int:
     """Add one event and return its sequence number. The last thing done in the caller's transaction.
 
     `on` is the kind and public id of what was acted on. `details` holds ids, words and digests, no
@@ -54,7 +56,8 @@ def record(*, act: str, by: Acting, at: datetime, on: tuple[str, str], details: 
         raise RuntimeError("an audit event is written in the transaction of the change it records")
     # The update takes the row's lock, so that reading `seq` and `hash` afterwards is safe.
     if not AuditHead.objects.filter(pk=1).update(seq=F("seq") + 1):
-        AuditHead.objects.create(pk=1, seq=1)
+        AuditHead.objects.bulk_create([AuditHead(pk=1)], ignore_conflicts=True)  # others may begin as well
+        AuditHead.objects.filter(pk=1).update(seq=F("seq") + 1)
     head = AuditHead.objects.get(pk=1)
     event = AuditEvent(
         seq=head.seq,
@@ -111,7 +114,9 @@ def verify() -> Broken | None:
     if head is None:
         return None if expected == 1 else Broken(seq=1, reason="the head of the chain is missing")
     if head.seq != expected - 1:
-        return Broken(seq=min(head.seq, expected), reason=f"the head says {head.seq} events, found {expected - 1}")
+        return Broken(
+            seq=min(head.seq, expected), reason=f"the head says {head.seq} events, found {expected - 1}"
+        )
     if head.hash != before:
         return Broken(seq=head.seq, reason="the head does not fit the last event")
     return None

@@ -74,7 +74,9 @@ def number(setting: Setting) -> float:
 
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;"
-    "PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;PRAGMA foreign_keys=ON"
+    "PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;PRAGMA foreign_keys=ON;"
+    # Without it REPLACE removes the row in its way past the triggers that forbid removing rows.
+    "PRAGMA recursive_triggers=ON"
 )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from audit import record
 from audit.models import AuditEvent
 from identity import signing_in
+from identity.actors import of_user
 from identity.models import Role, SignInFailure, User
 from identity.requests import SIGNED_IN_AT
 from lib import clock
@@ -25,7 +26,7 @@ def ana() -> str:
     return make.person(Role.ANALYST, login="ana", password=make.PASSWORD).label
 
 
-def attempt(client: Client, login: str, password: str = make.PASSWORD, **more: str) -> HttpResponse:
+def attempt(client: Client, login: str, password: str = make.PASSWORD, **more: str) -> Any:
     return client.post("/signin", {"username": login, "password": password, **more})
 
 
@@ -114,7 +115,7 @@ def test_success_forgets_the_failures_before_it(ana: str) -> None:
 
 def test_again_asks_for_the_same_persons_password(ana: str) -> None:
     make.person(Role.LEAD, login="lea", password=make.PASSWORD)
-    client = make.browser(make.of_user(User.objects.get(username="ana")), signed_in_at=hours_ago(2))
+    client = make.browser(of_user(User.objects.get(username="ana")), signed_in_at=hours_ago(2))
     page = client.get("/signin?again=1&next=/incidents")
     assert page.status_code == 200
     assert page.context["again"] is True
@@ -126,7 +127,7 @@ def test_again_asks_for_the_same_persons_password(ana: str) -> None:
     assert (straight.status_code, straight.headers["Location"]) == (302, "/incidents")
 
 
-def hours_ago(hours: int) -> object:
+def hours_ago(hours: int) -> datetime:
     return clock.now() - timedelta(hours=hours)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings as conf
-from django.http import HttpResponse
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -32,7 +31,7 @@ def post(client: Client, body: bytes, content_type: str = "application/json", pa
     return client.post(f"/api/v1/{path}", body, content_type=content_type)
 
 
-def problem(response: HttpResponse, status: int, code: str) -> dict[str, Any]:
+def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     """The body of a well-formed problem."""
     assert response.status_code == status, response.content
     assert response.headers["Content-Type"] == "application/problem+json"

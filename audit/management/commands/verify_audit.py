@@ -11,7 +11,7 @@ from audit import record
 class Command(BaseCommand):
     help = "Walks the audit chain. Exit 0 when it is whole, 1 naming the first bad sequence number."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **__: Any) -> None:
         broken = record.verify()
         if broken is None:
             self.stdout.write("the audit chain is whole")
