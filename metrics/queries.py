@@ -44,6 +44,7 @@ DEFAULT_DAYS = 90
 LONGEST = timedelta(days=3660)
 PAGE = 100
 LONGEST_OPEN = 5
+YEARS = range(1970, 9000)  # arithmetic with others falls off the calendar
 
 
 # --- periods --------------------------------------------------------------------------------------
@@ -91,15 +92,16 @@ def _day_after(now: datetime) -> datetime:
 def _moment(text: str, *, pointer: str) -> datetime:
     try:
         if len(text) == len("2026-11-24"):
-            return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo else _refuse(pointer)
-    except (ValueError, OverflowError) as failure:
+            at = datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
+        else:
+            at = datetime.fromisoformat(text)
+    except ValueError as failure:
         raise Invalid("Give a date, 2026-11-24, or a time with its zone.", pointer=pointer) from failure
-
-
-def _refuse(pointer: str) -> datetime:
-    raise Invalid("A time needs its zone, Z for UTC.", pointer=pointer)
+    if at.tzinfo is None:
+        raise Invalid("A time needs its zone, Z for UTC.", pointer=pointer)
+    if at.year not in YEARS:
+        raise Invalid("Give a year from 1970 to 8999.", pointer=pointer)
+    return at.astimezone(UTC)
 
 
 # --- slices ---------------------------------------------------------------------------------------
