@@ -319,8 +319,8 @@ class Run:
         assert row.until
         found: Any = UNRESOLVED
         try:
-            found = self._look(step.seen)
-        except (NoAnswer, AwsError) as failure:
+            found = self._look(resolved_check(step.seen, results=self._results()))
+        except (Missing, NoAnswer, AwsError) as failure:
             journal.put(self.action, row, error=str(failure)[:500])
         want = resolved_or_not(step.seen.equals, results=self._results())
         if same(found, want, step.seen.compare):
@@ -381,7 +381,7 @@ class Run:
 
     def _send(self, seq: int, check: Check, found: JSON) -> Outcome:
         step, row = self.plan.steps[seq], self.rows[seq]
-        if step.unless and row.state != StepState.INTENT:
+        if self.is_undo and step.unless and row.state != StepState.INTENT:
             kept = self._keeps(seq)
             if kept is not None:
                 return kept
