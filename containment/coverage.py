@@ -16,22 +16,10 @@ from containment.types import Category
 REQUIRED = {
     "access_key": Category.TECHNIQUE,
     "role": Category.TECHNIQUE,
-    "user": Category.TECHNIQUE,
     "instance": Category.SOURCE,
 }
 """The category of action that each kind of tainted target needs before it counts as contained."""
 
-KIND_OF_RESOURCE = {
-    "AccessKey": "access_key",
-    "AwsIamAccessKey": "access_key",
-    "access_key": "access_key",
-    "Instance": "instance",
-    "AwsEc2Instance": "instance",
-    "instance": "instance",
-    "Role": "role",
-    "AwsIamRole": "role",
-    "role": "role",
-}
 COUNTS = {Category.SOURCE, Category.TECHNIQUE, Category.DESTINATION}
 PLANNED = (ActionStatus.PROPOSED, ActionStatus.PLANNED, ActionStatus.APPROVED, ActionStatus.DRIFTED)
 
@@ -87,8 +75,8 @@ def _of_alerts(incident: Incident) -> list[_Key]:
     found: list[_Key] = []
     for alert in Alert.objects.filter(incident=incident).order_by("pk"):
         for resource in alert.resources:
-            kind = KIND_OF_RESOURCE.get(str(resource.get("type")))
-            if kind and resource.get("id"):
+            kind = str(resource.get("type"))
+            if kind in REQUIRED and resource.get("id"):
                 found.append((kind, str(resource["id"]), alert.account, alert.region))
     return found
 

@@ -1,7 +1,17 @@
-"""The pages of this package."""
+"""The pages of the hand."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from containment import views
+
+urlpatterns: list[URLPattern] = [
+    path("incidents/<str:ref>/containment", views.panel, name="incident-containment"),
+    path("incidents/<str:ref>/actions", views.propose, name="action-propose"),
+    path("actions/<str:ulid>", views.action, name="action"),
+    path("actions/<str:ulid>/approve", views.approve, name="action-approve"),
+    path("actions/<str:ulid>/reject", views.reject, name="action-reject"),
+    path("actions/<str:ulid>/withdraw", views.withdraw, name="action-withdraw"),
+    path("actions/<str:ulid>/revert", views.revert, name="action-revert"),
+]

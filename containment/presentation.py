@@ -1,0 +1,296 @@
+"""An action as a person reads it: what was and what becomes, the exact calls, the live journal.
+
+Everything is derived from the stored plan and the journal; nothing here asks AWS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cases.models import Action
+from containment import approvals
+from containment.actions import UnknownType, action_type
+from containment.approvals import May
+from containment.execution import REVERTIBLE
+from containment.models import Approval
+from containment.models import Step as Row
+from containment.models import StepState
+from containment.types import CHANGING, Kind, Plan, Step, plan_of
+from identity.actors import Actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a side-by-side difference; `kind` is same, removed, added or changed."""
+
+    kind: str
+    left_number: int | None
+    left: str
+    right_number: int | None
+    right: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that the plan changes, from first to last."""
+
+    changes: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallView:
+    """One AWS call as it is going to be, or was, sent."""
+
+    step: str
+    kind: str
+    name: str
+    account: str
+    region: str
+    duty: str
+    params: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepView:
+    """One line of the live journal. `seconds`: from the last intent to the end."""
+
+    seq: int
+    name: str
+    kind: str
+    call: str
+    changes: str
+    state: str
+    attempt: int
+    error: str
+    at: datetime | None
+    seconds: float | None
+    request_id: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionView:
+    """Everything a screen shows of one action."""
+
+    action: Action
+    title: str
+    fallback: tuple[str, ...]
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    changes: tuple[Change, ...]
+    calls: tuple[CallView, ...]
+    affects: tuple[Mapping[str, str], ...]
+    affects_incomplete: str
+    does_not_stop: tuple[str, ...]
+    preflight: tuple[Mapping[str, str], ...]
+    steps: tuple[StepView, ...]
+    done: int
+    approvals: tuple[Approval, ...]
+    may: May
+    can_undo: bool
+    undone_by: Action | None
+    is_moving: bool
+
+
+MOVING = frozenset({"proposed", "approved", "applying", "applied", "reverting"})
+
+
+def present(action: Action, actor: Actor) -> ActionView:
+    """The action for this reader. Five queries."""
+    plan = plan_of(action.plan) if action.plan else None
+    rows = list(Row.objects.filter(action=action).order_by("seq"))
+    reversion = action.reversions.order_by("-pk").first()
+    declared = _declared(action.type)
+    steps = tuple(_step(step, row) for step, row in zip(plan.steps, rows, strict=False)) if plan else ()
+    title = declared.title if declared else action.type
+    return ActionView(
+        action=action,
+        title=f"Undo: {title.lower()}" if action.reverts_id else title,
+        fallback=declared.fallback if declared else (),
+        sentences=plan.changes if plan else (),
+        warnings=plan.warnings if plan else (),
+        changes=tuple(_changes(plan)) if plan else (),
+        calls=tuple(_calls(plan)) if plan else (),
+        affects=tuple((action.affects or {}).get("found", [])),
+        affects_incomplete=(action.affects or {}).get("incomplete", ""),
+        does_not_stop=tuple(
+            part.strip().rstrip(".") for part in action.does_not_stop.split(";") if part.strip()
+        ),
+        preflight=tuple(action.preflight),
+        steps=steps,
+        done=sum(1 for row in rows if row.state in _DONE),
+        approvals=tuple(action.approvals.select_related("person").order_by("pk")),
+        may=approvals.may_approve(action, actor),
+        can_undo=_can_undo(action, plan, rows, reversion),
+        undone_by=reversion,
+        is_moving=action.status in MOVING
+        or (action.status == "verified" and action.confirmed_at is None and action.reverts_id is None),
+    )
+
+
+def before_and_after(stored: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For each thing a plan changes: what it was first, and what it is last."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for step in plan_of(stored).steps if stored else ():
+        if step.kind in CHANGING and step.seen:
+            before.setdefault(step.changes, step.was)
+            after[step.changes] = {"$made": True} if step.kind is Kind.CREATE else step.seen.equals
+    return before, after
+
+
+def calls_of(stored: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The calls of a plan as JSON: where, which, with what."""
+    if not stored:
+        return []
+    return [
+        {"step": step["name"], "kind": step["kind"], **step["call"]}
+        for step in stored["steps"]
+        if step["call"]
+    ]
+
+
+_DONE = (
+    StepState.APPLIED,
+    StepState.ALREADY,
+    StepState.DONE,
+    StepState.KEPT,
+    StepState.UNDONE,
+    StepState.SKIPPED,
+)
+
+
+def _can_undo(action: Action, plan: Plan | None, rows: list[Row], reversion: Action | None) -> bool:
+    if plan is None or action.reverts_id or action.status not in REVERTIBLE:
+        return False
+    if reversion and reversion.status not in (
+        "refused",
+        "rejected",
+        "expired",
+        "withdrawn",
+        "failed",
+        "conflict",
+        "unknown",
+        "partial",
+    ):
+        return False
+    pairs = zip(plan.steps, rows, strict=False)
+    return any(
+        (step.undo or step.edit) and row.state in ("applied", "intent", "unknown") for step, row in pairs
+    )
+
+
+def _changes(plan: Plan) -> Iterable[Change]:
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
+    for step in plan.steps:
+        if step.kind in CHANGING and step.seen:
+            first.setdefault(step.changes, step.was)
+            last[step.changes] = _made(step) if step.kind is Kind.CREATE else step.seen.equals
+    for changes, was in first.items():
+        yield Change(changes=changes, lines=tuple(side_by_side(_text(was), _text(last[changes]))))
+
+
+def _made(step: Step) -> Any:
+    params = dict(step.call.params) if step.call else {}
+    return {"made by us": params}
+
+
+def _text(value: Any) -> list[str]:
+    if value is None:
+        return ["(not there)"]
+    if isinstance(value, str):
+        return [value]
+    return json.dumps(_readable(value), indent=2, sort_keys=True, ensure_ascii=False).split("\n")
+
+
+def _readable(value: Any) -> Any:
+    """Run-time forms in words: a reader should not have to know `$ref`."""
+    if isinstance(value, Mapping):
+        if set(value) == {"$ref"}:
+            return f"(made by step {value['$ref']})"
+        if set(value) == {"$now"}:
+            return f"(the moment of the call, plus {value['$now']} s)"
+        if set(value) == {"$json"}:
+            return _readable(value["$json"])
+        return {key: _readable(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(member) for member in value]
+    return value
+
+
+def side_by_side(left: list[str], right: list[str]) -> Iterable[Line]:
+    """A difference in rows, as a responder reads it: old on the left, new on the right."""
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(a=left, b=right, autojunk=False).get_opcodes():
+        if tag == "equal":
+            for offset in range(i2 - i1):
+                yield _line("same", left, i1 + offset, right, j1 + offset)
+            continue
+        for offset in range(max(i2 - i1, j2 - j1)):
+            i = i1 + offset if i1 + offset < i2 else None
+            j = j1 + offset if j1 + offset < j2 else None
+            kind = "changed" if i is not None and j is not None else "removed" if i is not None else "added"
+            yield _line(kind, left, i, right, j)
+
+
+def _line(kind: str, left: list[str], i: int | None, right: list[str], j: int | None) -> Line:
+    return Line(
+        kind=kind,
+        left_number=None if i is None else i + 1,
+        left="" if i is None else left[i],
+        right_number=None if j is None else j + 1,
+        right="" if j is None else right[j],
+    )
+
+
+def _calls(plan: Plan) -> Iterable[CallView]:
+    for step in plan.steps:
+        if step.call:
+            yield CallView(
+                step=step.name,
+                kind=step.kind.value,
+                name=step.call.name,
+                account=step.call.at.account,
+                region=step.call.at.region,
+                duty=step.call.at.duty.value,
+                params=json.dumps(_readable(step.call.params), indent=2, sort_keys=True, ensure_ascii=False),
+            )
+
+
+def _step(step: Step, row: Row) -> StepView:
+    seconds = None
+    if row.finished_at and row.intent_at:
+        seconds = max(0.0, (row.finished_at - row.intent_at).total_seconds())
+    return StepView(
+        seq=row.seq,
+        name=step.name,
+        kind=step.kind.value,
+        call=step.call.name if step.call else _reading(step),
+        changes=step.changes,
+        state=row.state,
+        attempt=row.attempt,
+        error=row.error,
+        at=row.finished_at or row.intent_at,
+        seconds=seconds,
+        request_id=str(row.attempts[-1].get("request_id", "")) if row.attempts else "",
+        until=row.until,
+    )
+
+
+def _reading(step: Step) -> str:
+    if step.kind is Kind.PAUSE:
+        return f"wait {step.within} s"
+    return step.seen.read.name if step.seen else ""
+
+
+def _declared(type_id: str) -> Any:
+    try:
+        return action_type(type_id)
+    except UnknownType:
+        return None
