@@ -17,8 +17,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from audit.record import record as audit
-from cases import access, decoding, milestones, references, timeline
+from cases import access, decoding, milestones, numbering, timeline
 from cases.models import Incident, Milestone
+from cases.priority import priority_of
 from cases.words import Band, MilestoneKind, MilestoneSource, Phase, Verdict
 from estate.models import Account
 from identity.actors import Actor
@@ -277,13 +278,15 @@ def _team_of(account: str) -> Team:
 
 
 def _create(item: Imported, *, team: Team, by: Actor, at: datetime) -> Incident:
+    account = Account.objects.filter(account_id=item.account).first() if item.account else None
     incident = Incident.objects.create(
-        ref=references.take(item.opened_at.year),
+        ref=numbering.next_ref(item.opened_at),
         external_id=item.external_id,
         title=item.title,
         severity=item.severity,
         severity_band=Band.of(item.severity),
         highest_severity=item.severity,
+        priority=priority_of(severity=item.severity, account=account),
         status=item.phase,
         kind=item.kind,
         account=item.account,
