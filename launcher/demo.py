@@ -68,6 +68,7 @@ def up(*, port: int | None, data: Path | None, console: Console, stop: Stop) -> 
         stack.note_running()
         stack.wait_until_ready()
         console.line(f"Data directory: {stack.data.path}   (logs in logs/, settings in .env)")
+        console.line("The first person: ./quell manage create_person --login X --name X --roles admin,lead")
         console.line(f"Quell is ready: {stack.url}")
 
     directory = DataDirectory(data or layout.UP_DATA)

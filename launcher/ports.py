@@ -1,6 +1,7 @@
 """Choosing ports on the loopback address."""
 
 import socket
+import time
 
 from launcher.console import LauncherError
 
@@ -15,6 +16,16 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def becomes_free(port: int, *, seconds: float = 3) -> bool:
+    """Whether the port is free, or is so soon: a killed web server's workers take a second to notice."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
     return True
 
 
@@ -38,7 +49,7 @@ def choose(asked: int | None, *, preferred: int) -> tuple[int, str | None]:
     asked for by number that is taken raises `LauncherError`.
     """
     if asked:
-        if not is_free(asked):
+        if not becomes_free(asked):
             raise LauncherError(
                 f"port {asked} is taken on {LOOPBACK} (or not allowed for this user). "
                 "Choose another with --port, or leave --port out to get a free one."

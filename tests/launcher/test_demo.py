@@ -1,0 +1,205 @@
+"""`./quell demo` as a stranger runs it: ready, used, stopped, started again, and nothing left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from launcher import ports, processes, surroundings, valkey
+from launcher.layout import ROOT
+
+pytestmark = pytest.mark.slow
+
+CHILDREN = {"web", "worker-general", "worker-collect", "worker-containment", "beat", "simulator", "valkey"}
+FIRST_START_SECONDS = 240
+SECOND_START_SECONDS = 15
+STOP_SECONDS = 15
+
+
+class Demo:
+    """One `./quell demo` and what it said."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.process = subprocess.Popen(
+            [ROOT / "quell", "demo", "--port", "0", "--data", data],
+            env={
+                "PATH": os.environ["PATH"],
+                "AWS_ACCESS_KEY_ID": "AKIACALLERSOWNKEY000",
+                "AWS_PROFILE": "production",
+            },
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def wait_until_ready(self, seconds: float) -> None:
+        assert self.process.stdout is not None
+        started = time.monotonic()
+        for line in self.process.stdout:
+            self.output += line
+            if line.startswith("Quell is ready: "):
+                assert time.monotonic() - started < seconds, self.output
+                return
+        pytest.fail(f"it ended before it was ready:\n{self.output}")
+
+    def said(self, label: str) -> str:
+        found = re.search(rf"^{label}: (\S+)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return found[1]
+
+    def pids(self) -> dict[str, int]:
+        return {path.stem: int(path.read_text().split()[0]) for path in (self.data / "run").glob("*.pid")}
+
+    def family(self) -> set[int]:
+        """All processes of the demo, grandchildren too: they share their leader's group."""
+        groups = set(self.pids().values())
+        found = set()
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) in groups:
+                found.add(int(entry.name))
+        return found
+
+    def stop(self, number: signal.Signals) -> None:
+        started = time.monotonic()
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=STOP_SECONDS)
+        self.output += rest
+        assert time.monotonic() - started < STOP_SECONDS
+
+
+@contextmanager
+def demo(data: Path) -> Iterator[Demo]:
+    running = Demo(data)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+        if running.process.stdout is not None:
+            running.process.stdout.close()
+
+
+def get(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return response.status, response.read().decode()
+
+
+def all_gone(pids: set[int], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(processes.identity(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def port_of(url: str) -> int:
+    return urlsplit(url).port or 0
+
+
+def check_who_has_aws(running: Demo) -> None:
+    for name, pid in running.pids().items():
+        entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        aws = {
+            entry.partition("=")[0]: entry.partition("=")[2] for entry in entries if entry.startswith("AWS_")
+        }
+        if name in surroundings.AWS_PROCESSES:
+            assert aws["AWS_ENDPOINT_URL"] == running.said("Simulated AWS")
+            assert aws["AWS_ACCESS_KEY_ID"] != "AKIACALLERSOWNKEY000"
+            assert "AWS_PROFILE" not in aws
+        else:
+            assert aws == {}, name
+
+
+def check_a_second_launcher_is_refused(running: Demo) -> None:
+    told = subprocess.run(
+        [ROOT / "quell", "demo", "--data", running.data],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == 75
+    assert running.said("Quell is ready") in told.stderr
+
+
+def check_a_killed_worker_comes_back(running: Demo) -> None:
+    before = running.pids()["worker-general"]
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while running.pids()["worker-general"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_demo_from_first_start_to_last_port(tmp_path: Path) -> None:
+    data = tmp_path / "demo data"
+    with demo(data) as first:
+        first.wait_until_ready(FIRST_START_SECONDS)
+        assert set(first.pids()) == CHILDREN
+        status, page = get(first.said("Quell is ready"))
+        assert status == 200
+        assert 'type="password"' in page
+        assert get(f"{first.said('Simulated AWS')}/_sim/estate")[0] == 200
+        for name in ("analyst", "responder", "approver", "lead", "outsider", "admin"):
+            assert re.search(rf"^ +{name} ", first.output, re.MULTILINE)
+        broker = re.fullmatch(r"redis://:(.+)@127\.0\.0\.1:(\d+)/0", first.said("Valkey"))
+        assert broker
+        assert valkey.answers(port=int(broker[2]), password=broker[1])
+        check_who_has_aws(first)
+        check_a_second_launcher_is_refused(first)
+        check_a_killed_worker_comes_back(first)
+
+        family = first.family()
+        assert len(family) >= len(CHILDREN) + 2, "gunicorn's workers count too"
+        first.stop(signal.SIGTERM)
+        assert first.process.returncode == 0
+        assert all_gone(family, seconds=0.5)
+        for address in (first.said("Quell is ready"), first.said("Simulated AWS"), first.said("Valkey")):
+            assert ports.is_free(port_of(address))
+
+    with demo(data) as second:
+        second.wait_until_ready(SECOND_START_SECONDS)
+        assert "playing the story" not in second.output
+        assert second.said("Simulated AWS") == first.said("Simulated AWS")
+        family = second.family()
+        second.process.kill()  # not even this leaves anything
+        second.process.wait()
+        assert all_gone(family)
+
+    with demo(data) as third:
+        third.wait_until_ready(SECOND_START_SECONDS)
+        family = third.family()
+        third.stop(signal.SIGINT)
+        assert third.process.returncode == 0
+        assert all_gone(family, seconds=0.5)
+
+
+def test_being_stopped_half_way_through_the_start_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path / "demo") as running:
+        assert running.process.stdout is not None
+        for line in running.process.stdout:
+            running.output += line
+            if "bringing the database up to date" in line:
+                break
+        family = running.family()
+        running.stop(signal.SIGTERM)
+        assert running.process.returncode == 0
+        assert "stopped before it was ready" in running.output
+        assert all_gone(family, seconds=0.5)
