@@ -51,7 +51,7 @@ class Gateway:
             return self.handle(call)
         except ConnectionDropped:
             raise
-        except Exception as error:  # noqa: BLE001  # the outermost door: the caller gets AWS's shape, the terminal the trace
+        except Exception as error:  # noqa: BLE001  # the outermost door: the trace is printed
             return engine.crashed(call, error)
 
     def handle(self, call: Call) -> Answer:
