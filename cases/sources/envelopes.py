@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cases import decoding
-from cases.decoding import Broken, Document, Unreadable
+from cases.decoding import JSON, Broken, Document, Unreadable
 from cases.sources.reading import at
-from lib.canonical import JSON
 
 LAYERS = 6
 """SQS holding SNS holding EventBridge holding a list is four; more is a bomb."""

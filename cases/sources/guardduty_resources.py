@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from cases.decoding import JSON
 from cases.sources.reading import at, objects, text, texts
 from cases.sources.types import Observable, Resource
-from lib.canonical import JSON
 
 OF_USER_TYPE = {
     "IAMUser": "user",

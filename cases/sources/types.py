@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from lib.canonical import JSON
+from cases.decoding import JSON
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,11 +202,11 @@ def test_techniques_are_well_formed_and_the_most_exact_entry_counts() -> None:
     assert attack.techniques_of("Unheard:Of/Thing") == ()
 
 
-NATIVE = {"source": "splunk", "external_id": "1", "title": "Odd sign-in"}
+NATIVE: dict[str, decoding.JSON] = {"source": "splunk", "external_id": "1", "title": "Odd sign-in"}
 
 
 def test_a_native_alert_says_everything_that_is_wrong_with_it() -> None:
-    document = {
+    document: dict[str, decoding.JSON] = {
         "source": "no spaces",
         "title": 7,
         "severity": 101,
