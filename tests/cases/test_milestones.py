@@ -137,13 +137,14 @@ def test_the_database_itself_refuses_to_change_what_was_written() -> None:
     incident = make.incident()
     state(incident, MilestoneKind.RESPONDED, clock.now())
 
-    for rows in (Milestone.objects.all(), TimelineEntry.objects.all()):
-        for change in (
-            lambda rows=rows: rows.update(recorded_at=clock.now()),
-            lambda rows=rows: rows.delete(),
-        ):
-            with pytest.raises(Error, match="append-only"), transaction.atomic():
-                change()
+    for change in (
+        "UPDATE cases_milestone SET actor = 'x'",
+        "DELETE FROM cases_milestone",
+        "UPDATE cases_timelineentry SET actor = 'x'",
+        "DELETE FROM cases_timelineentry",
+    ):
+        with pytest.raises(Error, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(change)
 
 
 @pytest.mark.django_db(transaction=True)
