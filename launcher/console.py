@@ -1,5 +1,6 @@
 """What the launcher says: one line per stage with the seconds since it began."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ class Console:
             print(text, file=self._stream or sys.stdout, flush=True)
         except OSError:  # the terminal or the pipe is gone; there is nobody left to tell
             self._read = False
+            _discard(self._stream or sys.stdout)
 
     def stage(self, text: str) -> None:
         """Write one line of progress, with elapsed seconds."""
@@ -43,6 +45,13 @@ class Console:
         """Write several lines, indented."""
         for text in texts:
             self.line(indent + text)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send the rest into nothing: Python flushes at exit and would turn a broken pipe into status 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def last_lines(path: Path, count: int = 20) -> list[str]:

@@ -6,7 +6,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class StopRequested(Exception):  # noqa: N818  (it is a request, not an error)
+class StopRequested(Exception):
     """Raised by `Stop.check` after a signal."""
 
 

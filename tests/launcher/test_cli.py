@@ -66,6 +66,16 @@ def test_the_shim_finds_itself_through_links_from_anywhere(tmp_path: Path) -> No
     assert told.returncode == 0, told.stderr
 
 
+def test_a_reader_that_went_away_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        told = subprocess.run([SHIM, "help"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert (told.returncode, told.stderr) == (0, b"")
+
+
 def test_modules_and_variables_of_the_callers_do_not_get_in_the_way(tmp_path: Path) -> None:
     for name in ("argparse.py", "json.py", "launcher.py"):
         (tmp_path / name).write_text("raise SystemExit('hijacked')")
