@@ -1,0 +1,1 @@
+"""The demo: people, accounts and a plausible past; never on an installation in use."""
