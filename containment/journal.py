@@ -31,7 +31,7 @@ WORKER = system("worker-containment")
 CLAIMABLE = (ActionStatus.PROPOSED, ActionStatus.APPROVED, ActionStatus.APPLYING, ActionStatus.APPLIED)
 
 
-class LostLease(Exception):  # noqa: N818 - an expected end of a worker's turn
+class LostLease(Exception):
     """Another worker holds the action now; nothing more is written."""
 
 

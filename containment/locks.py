@@ -16,7 +16,7 @@ from lib import canonical, clock
 DOCUMENT_LEASE = timedelta(seconds=60)
 
 
-class Held(Exception):  # noqa: N818 - a fact about another action
+class Held(Exception):
     """Another action holds a key; `holder` is its row."""
 
     def __init__(self, key: str, holder: Action) -> None:

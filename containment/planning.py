@@ -59,7 +59,7 @@ class Planned:
     digest: str
 
 
-class CannotRead(Exception):  # noqa: N818 - said to the person who asked
+class CannotRead(Exception):
     """AWS refused a read that planning needs."""
 
 
@@ -111,13 +111,6 @@ def propose(
         )
         doorbell.ring(TOPIC)
     return action
-
-
-def withdraw(*, action: Action, by: Actor, at: datetime) -> None:
-    """Take back a request that nobody approved; raises `Conflict` once it is under way."""
-    with transaction.atomic():
-        _move_or_conflict(action, ActionStatus.WITHDRAWN, due_at=None)
-        journal.tell(action, Story(act="action.withdrawn", title=f"Withdrawn: {title_of(action)}", by=by))
 
 
 def plan_claimed(action: Action) -> datetime | None:
@@ -303,12 +296,3 @@ def _affects(action: Action, declared: type[ActionType]) -> JSON:
     except (AwsError, NoAnswer, NotDeclared) as failure:
         return {"found": found, "incomplete": str(failure)[:300]}
     return {"found": found, "incomplete": ""}
-
-
-def _move_or_conflict(action: Action, to: ActionStatus, **values: Any) -> None:
-    try:
-        moved = action.move(to, **values)
-    except ValueError as impossible:
-        raise Conflict(f"It is {action.status}.") from impossible
-    if not moved:
-        raise Conflict("Someone was faster; load it again.")

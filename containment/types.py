@@ -16,7 +16,7 @@ from lib.canonical import JSON
 CONTRACT_VERSION = 1
 
 
-class Refused(Exception):  # noqa: N818 - the contract's own word, read by authors of action types
+class Refused(Exception):
     """The action cannot be planned, and why; shown to the person who asked."""
 
 

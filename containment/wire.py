@@ -19,7 +19,7 @@ from lib.aws import Answer, AwsError
 from lib.canonical import JSON
 
 
-class NotDeclared(Exception):  # noqa: N818 - a breach of the contract by an action type
+class NotDeclared(Exception):
     """A type used an operation that it did not declare; nothing was sent."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -45,11 +46,11 @@ class AwsError(Exception):
         self.request_id = request_id
 
 
-class NoAnswer(Exception):  # noqa: N818 - it is no error until a look has said so
+class NoAnswer(Exception):
     """No answer that can be read: a time-out, a reset, a 5xx. It may or may not have been done."""
 
 
-class WrongAccount(Exception):  # noqa: N818
+class WrongAccount(Exception):
     """The assumed session is not in the account it was meant for; nothing was sent."""
 
 
@@ -81,10 +82,27 @@ class _Credentials:
     until: datetime
 
 
-_boto = boto3.session.Session()
+_acting = threading.local()
+
+
+class _ActingCredentials(Credentials):  # type: ignore[misc] # botocore has no types
+    """The credentials of whichever role this thread acts as, read anew for each request.
+
+    Making a client takes longer than most calls; so there is one for each service and region, and
+    not one for each session.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("acting", "acting")
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        given: _Credentials = _acting.credentials
+        return ReadOnlyCredentials(given.key, given.secret, given.token)
+
+
 _lock = threading.Lock()
 _sessions: OrderedDict[Role, _Credentials] = OrderedDict()
-_clients: OrderedDict[tuple[str, str, str, bool], Any] = OrderedDict()
+_clients: dict[tuple[str, str, bool], Any] = {}
 
 _ONCE = Config(
     connect_timeout=CONNECT_SECONDS,
@@ -97,7 +115,8 @@ _READS = _ONCE.merge(Config(retries={"total_max_attempts": 2, "mode": "standard"
 
 def read(role: Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> JSON:
     """A read, all its pages together; may be repeated once by boto3. Raises `AwsError`, `NoAnswer`."""
-    client = _client(role, service=service, region=region, once=False)
+    client = _client(service=service, region=region, once=False)
+    _acting.credentials = _credentials(role)
     method = _method(client, operation)
     if client.can_paginate(method):
         body = _told(lambda: client.get_paginator(method).paginate(**params).build_full_result())
@@ -108,7 +127,8 @@ def read(role: Role, *, region: str, service: str, operation: str, params: Mappi
 
 def send(role: Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> Answer:
     """One request that may change something, sent once. Raises `AwsError`, `NoAnswer`."""
-    client = _client(role, service=service, region=region, once=True)
+    client = _client(service=service, region=region, once=True)
+    _acting.credentials = _credentials(role)
     return _told(lambda: getattr(client, _method(client, operation))(**params))
 
 
@@ -118,10 +138,9 @@ def assume(role: Role) -> None:
 
 
 def forget_sessions() -> None:
-    """Drop every cached session and client."""
+    """Drop every cached session, as a new process would begin."""
     with _lock:
         _sessions.clear()
-        _clients.clear()
 
 
 def _credentials(role: Role) -> _Credentials:
@@ -130,7 +149,6 @@ def _credentials(role: Role) -> _Credentials:
         if kept and kept.until - SESSION_MARGIN > clock.now():
             _sessions.move_to_end(role)
             return kept
-        sts = _boto.client("sts", region_name="us-east-1", config=_READS)
     asked: dict[str, Any] = {
         "RoleArn": role.arn,
         "RoleSessionName": role.session_name,
@@ -140,7 +158,7 @@ def _credentials(role: Role) -> _Credentials:
     }
     if role.policy:
         asked["Policy"] = role.policy
-    body: Any = _told(lambda: sts.assume_role(**asked)).body
+    body: Any = _told(lambda: _sts().assume_role(**asked)).body
     if f":{role.account}:" not in body["AssumedRoleUser"]["Arn"]:
         raise WrongAccount(f"{role.arn} is not in account {role.account}")
     given = body["Credentials"]
@@ -157,26 +175,26 @@ def _credentials(role: Role) -> _Credentials:
     return fresh
 
 
-def _client(role: Role, *, service: str, region: str, once: bool) -> Any:
-    credentials = _credentials(role)
-    key = (credentials.key, service, region, once)
+def _sts() -> Any:
+    """The hub's own client, with whatever credentials the process was given."""
+    key = ("sts", "hub", False)
+    with _lock:
+        if key not in _clients:
+            _clients[key] = boto3.session.Session().client("sts", region_name="us-east-1", config=_READS)
+        return _clients[key]
+
+
+def _client(*, service: str, region: str, once: bool) -> Any:
+    key = (service, region, once)
     # Making a client is not safe in several threads at once; using one is.
     with _lock:
         if key not in _clients:
+            boto = boto3.session.Session()
+            boto._session._credentials = _ActingCredentials()  # noqa: SLF001 - botocore's usual, only way in
             try:
-                _clients[key] = _boto.client(
-                    service,
-                    region_name=region,
-                    config=_ONCE if once else _READS,
-                    aws_access_key_id=credentials.key,
-                    aws_secret_access_key=credentials.secret,
-                    aws_session_token=credentials.token,
-                )
+                _clients[key] = boto.client(service, region_name=region, config=_ONCE if once else _READS)
             except UnknownServiceError as unknown:
                 raise AwsError("UnknownService", str(unknown)) from unknown
-            while len(_clients) > KEPT_SESSIONS:
-                _clients.popitem(last=False)
-        _clients.move_to_end(key)
         return _clients[key]
 
 

@@ -64,7 +64,14 @@ def _role_aim(world: World) -> tuple[Mapping[str, Any], Mapping[str, Any]]:  # n
 def _role_policies(world: World) -> Any:
     iam = world.admin("iam")
     names = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
-    return {name: _undated(iam.get_role_policy(RoleName=ROLE, PolicyName=name)["PolicyDocument"]) for name in names}
+    return {
+        _unmarked(name): _undated(iam.get_role_policy(RoleName=ROLE, PolicyName=name)["PolicyDocument"])
+        for name in names
+    }
+
+
+def _unmarked(name: str) -> str:
+    return "quell-revoke" if name.startswith("quell-") else name
 
 
 def _undated(document: Any) -> Any:
@@ -127,7 +134,8 @@ def _network(world: World) -> Any:
             eni: sorted(names[group] for group in members) for eni, members in groups_of(world).items()
         },
         "groups": sorted(
-            (names[g], _ways(one["IpPermissions"]), _ways(one["IpPermissionsEgress"])) for g, one in groups.items()
+            (names[g], _ways(one["IpPermissions"]), _ways(one["IpPermissionsEgress"]))
+            for g, one in groups.items()
         ),
     }
 

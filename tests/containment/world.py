@@ -84,7 +84,9 @@ class Wire:
         finally:
             aws.read, aws.send = self._read, self._send
 
-    def read(self, role: aws.Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> Any:
+    def read(
+        self, role: aws.Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]
+    ) -> Any:
         self.deliver()
         name = f"{service}:{operation}"
         self.reads.add(name)
@@ -111,7 +113,9 @@ class Wire:
         self.deliver()
 
         def real() -> Answer:
-            answer: Answer = self._send(role, region=region, service=service, operation=operation, params=params)
+            answer: Answer = self._send(
+                role, region=region, service=service, operation=operation, params=params
+            )
             return answer
 
         if params.get("DryRun"):
@@ -180,7 +184,9 @@ class World:
         root = next(a["root_key"] for a in self.estate["accounts"] if a["id"] == account)
         return client(self.simulator.url, service, root, region)
 
-    def propose(self, type_id: str, target: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Action:
+    def propose(
+        self, type_id: str, target: Mapping[str, Any], params: Mapping[str, Any] | None = None
+    ) -> Action:
         """Ask for an action and let the worker plan it."""
         action = planning.propose(
             incident=self.incident,
@@ -216,7 +222,9 @@ class World:
             self.clock.move_to(max(clock.now() + timedelta(seconds=1), wake or clock.now()))
         raise AssertionError(f"still {action.status} after {limit} rounds: {action.note}")
 
-    def apply(self, type_id: str, target: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Action:
+    def apply(
+        self, type_id: str, target: Mapping[str, Any], params: Mapping[str, Any] | None = None
+    ) -> Action:
         """Propose, approve and drive to the end."""
         return self.drive(self.approve(self.propose(type_id, target, params)))
 

@@ -1,0 +1,158 @@
+"""What the pages of the hand show beyond one action's view: the incident's panel, neighbours, conflicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cases.models import Action, Incident
+from cases.words import IN_FORCE, ActionStatus
+from containment import coverage as covering
+from containment import planning
+from containment.models import StepState
+from containment.presentation import MOVING, ActionView, StepView
+from containment.queries import actions_of
+from containment.suggesting import Suggestion, suggestions
+
+SOON = 1
+WATCHED = 3
+IN_FORCE_EVERY = 10
+_THREE = re.compile(
+    r"^(?P<what>.*?): was (?P<was>.*), we made it (?P<made>.*), now it is (?P<now>.*)$", re.DOTALL
+)
+
+STEP_SAYS = {
+    StepState.PENDING: ("proposed", ""),
+    StepState.INTENT: ("applying", "sent, no answer read yet"),
+    StepState.RETRY: ("applying", "refused for now, trying again"),
+    StepState.WAITING: ("waiting", "waiting"),
+    StepState.APPLIED: ("applied", "applied, not verified"),
+    StepState.ALREADY: ("applied", "was so already; not ours, never undone"),
+    StepState.DONE: ("applied", "done"),
+    StepState.SKIPPED: ("none", "not needed"),
+    StepState.UNDONE: ("reverted", "undone"),
+    StepState.KEPT: ("none", "kept"),
+    StepState.FAILED: ("failed", "failed"),
+    StepState.UNKNOWN: ("unknown", "unknown: it may or may not have been done"),
+    StepState.CONFLICT: ("conflict", "conflict: someone else changed it"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An action in a list: its title, and how far it is in words."""
+
+    action: Action
+    title: str
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many coverage rows stand where."""
+
+    total: int
+    contained: int
+    open: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """Everything of an incident's containment. `every`: seconds until it is worth asking again, or 0."""
+
+    coverage: list[covering.Row]
+    tally: Tally
+    suggestions: list[Suggestion]
+    actions: list[Entry]
+    every: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLine:
+    """A step with the drawing and the words of its state."""
+
+    step: StepView
+    drawing: str
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreeValues:
+    """Where a thing stands that an undo will not touch: what it was, what we made of it, what it is."""
+
+    what: str
+    was: str
+    made: str
+    now: str
+
+
+def panel(incident: Incident) -> Panel:
+    """The incident's containment. Five queries."""
+    rows = covering.coverage(incident)
+    actions = list(actions_of(incident))
+    is_open = incident.status != "closed"
+    return Panel(
+        coverage=rows,
+        tally=Tally(
+            total=len(rows),
+            contained=sum(1 for row in rows if not row.is_open),
+            open=sum(1 for row in rows if row.is_open),
+        ),
+        suggestions=suggestions(incident) if is_open else [],
+        actions=entries(actions),
+        every=_soonest(actions),
+    )
+
+
+def entries(actions: Iterable[Action]) -> list[Entry]:
+    """Actions as lines of a list; needs `action.reverts` for undos only."""
+    return [Entry(action=action, title=planning.title_of(action), says=_says(action)) for action in actions]
+
+
+def every(view: ActionView) -> int:
+    """After how many seconds an action's page should ask again; 0 when nothing can change any more."""
+    action, undone_by = view.action, view.undone_by
+    if action.status in MOVING or (undone_by and undone_by.status in MOVING):
+        return SOON
+    if view.is_moving or action.status in {ActionStatus.PLANNED, ActionStatus.DRIFTED, ActionStatus.UNKNOWN}:
+        return WATCHED
+    return IN_FORCE_EVERY if action.status in IN_FORCE else 0
+
+
+def step_lines(view: ActionView) -> list[StepLine]:
+    """The live journal; a step counts as verified only with the whole action."""
+    is_verified = view.action.status in {ActionStatus.VERIFIED, ActionStatus.REVERTED}
+    lines = []
+    for step in view.steps:
+        drawing, says = STEP_SAYS[StepState(step.state)]
+        if is_verified and step.state == StepState.APPLIED:
+            drawing, says = "verified", "read back"
+        lines.append(StepLine(step=step, drawing=drawing, says=says))
+    return lines
+
+
+def three_values(note: str) -> list[ThreeValues]:
+    """The three values of each conflict that the executor wrote down; empty for any other note."""
+    found = [_THREE.match(part) for part in note.split("; ")]
+    return [ThreeValues(**match.groupdict()) for match in found if match]
+
+
+def _says(action: Action) -> str:
+    if action.status == ActionStatus.PLANNED:
+        return "Planned, waits for approval"
+    if action.status == ActionStatus.VERIFIED and action.verified_at:
+        return f"Verified {action.verified_at:%H:%M:%S}"
+    return ""
+
+
+def _soonest(actions: list[Action]) -> int:
+    statuses = {action.status for action in actions}
+    if statuses & MOVING:
+        return SOON
+    waiting = {ActionStatus.PLANNED, ActionStatus.DRIFTED, ActionStatus.UNKNOWN}
+    if statuses & waiting or any(
+        a.status == ActionStatus.VERIFIED and a.confirmed_at is None for a in actions
+    ):
+        return WATCHED
+    return IN_FORCE_EVERY if statuses & IN_FORCE else 0
