@@ -12,6 +12,5 @@ urlpatterns: list[URLPattern] = [
     path("actions/<str:ulid>", views.action, name="action"),
     path("actions/<str:ulid>/approve", views.approve, name="action-approve"),
     path("actions/<str:ulid>/reject", views.reject, name="action-reject"),
-    path("actions/<str:ulid>/withdraw", views.withdraw, name="action-withdraw"),
     path("actions/<str:ulid>/revert", views.revert, name="action-revert"),
 ]

@@ -125,17 +125,6 @@ def reject(request: HttpRequest, ulid: str) -> HttpResponse:
 
 @require_POST
 @signed_in
-def withdraw(request: HttpRequest, ulid: str) -> HttpResponse:
-    """Take back a request that nobody approved."""
-    actor = actor_of(request)
-    found = access.action_for(actor, ulid, permission=Permission.PLAN_ACTIONS)
-    planning.withdraw(action=found, by=actor, at=clock.now())
-    messages.success(request, "Withdrawn.")
-    return HttpResponseRedirect(reverse("action", args=[ulid]))
-
-
-@require_POST
-@signed_in
 def revert(request: HttpRequest, ulid: str) -> HttpResponse:
     """Ask for the undo: a second action with a plan and an approval of its own."""
     actor = actor_of(request)

@@ -48,6 +48,8 @@ def choose_theme(request: HttpRequest) -> HttpResponse:
 
 def _back(request: HttpRequest) -> str:
     back = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    if url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
         return back
     return "/"

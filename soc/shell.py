@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,11 @@ class Shell:
         return clock.now()
 
     @property
+    def now_clock(self) -> str:
+        """The time to the minute in UTC, as the first value of a field for one."""
+        return f"{clock.now().astimezone(UTC):%H:%M}"
+
+    @property
     def theme(self) -> str:
         """`light` or `dark` where the person chose; empty follows the system."""
         return theme_of(self._request)
@@ -86,7 +91,9 @@ class Shell:
         if actor is None:
             return None
         teams = {seat.team for seat in actor.seats}
-        modes = list(Account.objects.filter(team__in=teams).order_by().values_list("mode", flat=True).distinct())
+        modes = list(
+            Account.objects.filter(team__in=teams).order_by().values_list("mode", flat=True).distinct()
+        )
         if not modes:
             return None
         if len(modes) > 1:
@@ -97,7 +104,11 @@ class Shell:
         match = self._request.resolver_match
         name = (match.url_name or "") if match else ""
         stem = url.removesuffix("s")
-        here = name == url or name.split("-")[0] in {url, stem} or (url == "incidents" and name.startswith("action"))
+        here = (
+            name == url
+            or name.split("-")[0] in {url, stem}
+            or (url == "incidents" and name.startswith("action"))
+        )
         return Place(url=url, label=label, key=key, count=count, is_current=here)
 
     def _count_alerts(self, actor: Actor) -> str:

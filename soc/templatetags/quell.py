@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cases import words
-from lib import clock, defang as fangs, durations
+from lib import clock, durations
+from lib import defang as fangs
 
 register = template.Library()
 
@@ -43,7 +44,13 @@ STATE_WORDS = {
     "conflict": "Conflict",
 }
 # States without a drawing of their own borrow the nearest in meaning.
-GLYPHS = {"refused": "rejected", "withdrawn": "dismissed", "partial": "open", "contained": "verified", "none": "none"}
+GLYPHS = {
+    "refused": "rejected",
+    "withdrawn": "dismissed",
+    "partial": "open",
+    "contained": "verified",
+    "none": "none",
+}
 COLOURS = {"partial": "open", "refused": "failed", "withdrawn": "rejected", "contained": "verified"}
 
 
@@ -80,8 +87,8 @@ def state(word: str, says: str = "") -> SafeString:
     """Drawing and words of a state; `says` replaces the usual words. Running states turn."""
     drawing = GLYPHS.get(word, word)
     return format_html(
-        '<span class="state" data-state="{}"><svg class="glyph{}" aria-hidden="true"><use href="#st-{}"/></svg>'
-        "{}</span>",
+        '<span class="state" data-state="{}"><svg class="glyph{}" aria-hidden="true">'
+        '<use href="#st-{}"/></svg>{}</span>',
         COLOURS.get(word, word),
         " spin" if word == "applying" else "",
         drawing,
@@ -93,9 +100,15 @@ def state(word: str, says: str = "") -> SafeString:
 def avatar(name: str | None, css: str = "") -> SafeString:
     """Initials of a person in a circle; dashed and named "Nobody" where there is none."""
     if not name:
-        return format_html('<span class="avatar {}" role="img" aria-label="Nobody" title="Nobody" data-none></span>', css)
+        return format_html(
+            '<span class="avatar {}" role="img" aria-label="Nobody" title="Nobody" data-none></span>', css
+        )
     return format_html(
-        '<span class="avatar {}" role="img" aria-label="{}" title="{}">{}</span>', css, name, name, initials(name)
+        '<span class="avatar {}" role="img" aria-label="{}" title="{}">{}</span>',
+        css,
+        name,
+        name,
+        initials(name),
     )
 
 
@@ -170,7 +183,8 @@ def moment_ago(at: datetime | None) -> SafeString:
     if at is None:
         return SafeString()
     return format_html(
-        '<time datetime="{0}" title="{1}">{2}</time>, <span class="nowrap" data-since="{0}" data-words="ago">{3}</span>',
+        '<time datetime="{0}" title="{1}">{2}</time>, '
+        '<span class="nowrap" data-since="{0}" data-words="ago">{3}</span>',
         iso(at),
         utc(at),
         _moment(at),
@@ -183,7 +197,8 @@ def when(at: datetime) -> SafeString:
     """A time in a column whose head says UTC: clock today, date and clock before, then the age."""
     today = at.astimezone(UTC).date() == clock.now().astimezone(UTC).date()
     return format_html(
-        '<time class="when" datetime="{0}" title="{1}">{2} <span class="rel" data-since="{0}">{3}</span></time>',
+        '<time class="when" datetime="{0}" title="{1}">{2} '
+        '<span class="rel" data-since="{0}">{3}</span></time>',
         iso(at),
         utc(at),
         hms(at) if today else f"{at.astimezone(UTC):%-d %b %H:%M}",
@@ -246,3 +261,51 @@ def tail(arn: str) -> str:
 def shell_for(status: int) -> str:
     """Which frame an error page stands in: after a failure of our own, one that asks the database nothing."""
     return "bare.html" if int(status) >= 500 else "shell.html"
+
+
+@register.filter
+def state_word(status: str) -> str:
+    """A status of the queue's filter in the middle of a sentence: `taken`, `in an incident`."""
+    return {"acknowledged": "taken", "escalated": "in an incident"}.get(status, status)
+
+
+@register.filter
+def in_ref(ref: str) -> str:
+    """`In INC-2026-0042`."""
+    return f"In {ref}"
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """`1,187`."""
+    return f"{number:,}"
+
+
+@register.filter
+def plural_s(count: str) -> str:
+    """The `s` after a count that may be text (`1000+`); nothing after exactly one."""
+    return "" if str(count) == "1" else "s"
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """A number for an SVG attribute: a point, no grouping, no needless zeros."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+@register.filter
+def contained_at(at: datetime | None) -> str:
+    """`Contained 02:17:21`."""
+    return f"Contained {hms(at)}".rstrip()
+
+
+@register.filter
+def tier_word(tier: int) -> str:
+    """What a tier means."""
+    return {0: "evidence", 1: "reversible", 2: "disruptive", 3: "irreversible"}.get(int(tier), "")
+
+
+@register.filter
+def progress_words(view: Any) -> str:
+    """`Applying, step 4 of 5` of an action's view."""
+    return f"Applying, step {min(view.done + 1, len(view.steps))} of {len(view.steps)}"

@@ -30,9 +30,10 @@ const scopes = () => {
   const open = document.querySelector("[popover]:popover-open");
   if (open) return [open];
   return [
-    document.querySelector(".bulkbar:not([hidden])"),
+    document.getElementById("bulkbar"),
     document.getElementById("panel"),
     document.getElementById("main"),
+    document.getElementById("toasts"),
   ].filter((scope) => scope && isVisible(scope));
 };
 

@@ -46,9 +46,6 @@ const checked = () => document.querySelectorAll("input[name=alert]:checked").len
 
 function count() {
   const n = checked();
-  const bar = document.getElementById("bulkbar");
-  if (!bar) return;
-  bar.hidden = n === 0;
   for (const place of document.querySelectorAll("[data-selected-count]")) place.textContent = String(n);
   const all = document.querySelector("[data-select-all]");
   if (all) {
@@ -58,7 +55,7 @@ function count() {
 }
 
 document.addEventListener("quell:key", (event) => {
-  if (!document.querySelector("[data-queue]") || document.querySelector("[popover]:popover-open")) return;
+  if (!document.querySelector("[data-queue], [data-list]") || document.querySelector("[popover]:popover-open")) return;
   const { key, shift } = event.detail;
   const row = current();
   const take = () => event.preventDefault();
@@ -109,6 +106,7 @@ function follow() {
   }
 }
 
+document.addEventListener("htmx:afterRequest", () => setTimeout(count, 0));
 document.addEventListener("htmx:afterSettle", (event) => {
   if (!document.querySelector("[data-queue]")) return;
   follow();

@@ -49,7 +49,8 @@ async function ask(region) {
 function swap(region, html, tag) {
   mark("");
   const open = new Set([...region.querySelectorAll("details[open][id]")].map((details) => details.id));
-  const made = new DOMParser().parseFromString(html, "text/html").getElementById(region.id);
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const made = page.getElementById(region.id);
   if (!made) {
     later(region, Number(region.dataset.every || 3));
     return;
@@ -57,6 +58,11 @@ function swap(region, html, tag) {
   for (const details of made.querySelectorAll("details[id]")) if (open.has(details.id)) details.open = true;
   const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
   region.replaceWith(made);
+  // What else the answer brings for another place, as htmx would have taken it.
+  for (const other of page.querySelectorAll("[hx-swap-oob][id]")) {
+    other.removeAttribute("hx-swap-oob");
+    document.getElementById(other.id)?.replaceWith(other);
+  }
   if (tag) tags.set(made, tag);
   window.htmx?.process(made);
   if (focused) document.getElementById(focused)?.focus();

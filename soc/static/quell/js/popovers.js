@@ -14,8 +14,15 @@ document.addEventListener("toggle", (event) => {
   first?.focus();
 }, true);
 
-// A choice in a facet is the whole form: send it.
+// A choice in a facet is the whole form: send it. What is empty or the default stays out of the address.
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-send-on-change]");
-  if (form && event.target.matches("input[type=radio], select")) form.requestSubmit();
+  if (form && event.target.matches("input[type=radio], input[type=checkbox], select")) form.requestSubmit();
+});
+
+document.addEventListener("formdata", (event) => {
+  if (!event.target.matches("form[data-send-on-change]")) return;
+  for (const [name, value] of [...event.formData.entries()]) {
+    if (value === "" || (name === "status" && value === "open")) event.formData.delete(name);
+  }
 });
