@@ -7,11 +7,15 @@ of such a company. All text here is our own.
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import json
+import os
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import botocore.session
@@ -233,3 +237,39 @@ def play(*, url: str, deliver: Callable[[list[Json]], None], at: datetime | None
     told = findings(estate, at or clock.now())
     deliver(told)
     return Played(attempts, tuple(told))
+
+
+def _post(url: str, secret: str, told: list[Json]) -> None:
+    """Hand findings to Quell's door for GuardDuty, as EventBridge would."""
+    request = urllib.request.Request(  # noqa: S310  # our own address
+        f"{url.rstrip('/')}/api/v1/ingest/guardduty",
+        data=json.dumps(told).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {secret}"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as answer:
+        answer.read()
+
+
+def main() -> None:
+    """Play the story against a running Quell, whose key is in QUELL_KEY; tells in JSON what was posted."""
+    parser = argparse.ArgumentParser(prog="python -m simulator.story", description=__doc__.split("\n")[0])
+    parser.add_argument("--simulator", required=True, help="address of the simulated AWS")
+    parser.add_argument("--base-url", required=True, help="address of Quell")
+    parser.add_argument(
+        "--at", type=datetime.fromisoformat, help="when it plays; the same time, the same findings"
+    )
+    given = parser.parse_args()
+    at = given.at or clock.now()
+    deliver = partial(_post, given.base_url, os.environ["QUELL_KEY"])
+    everyday = [
+        one for one in noise(fetch_estate(given.simulator), at, days=2) if one["detail"]["severity"] < 7
+    ]
+    deliver(everyday)
+    played = play(url=given.simulator, deliver=deliver, at=at)
+    told = [{"id": one["detail"]["id"], "severity": one["detail"]["severity"]} for one in played.findings]
+    print(json.dumps({"findings": told, "attempts": [dataclasses.asdict(one) for one in played.attempts]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,7 @@ class Sort:
     text: str
 
 
+OF_THE_STORY = ("ci-deploy", "tracking-api")
 KEY, MACHINE, BUCKET = "users", "instances", "buckets"
 
 SORTS: dict[str, tuple[Sort, ...]] = {
@@ -220,8 +221,12 @@ class Sighting:
 
 
 def things_of(estate: Json, about: str) -> list[Json]:
-    """What findings can be about: not the responder's own user, and of users those that have a key."""
-    things: list[Json] = [thing for thing in estate[about] if thing["name"] != estate["hub"]["user"]]
+    """What findings can be about: nothing of the story's, whose incident shall be a new one; no hub user.
+
+    Of users only those that have a key.
+    """
+    spared = {*OF_THE_STORY, estate["hub"]["user"]}
+    things: list[Json] = [thing for thing in estate[about] if thing["name"] not in spared]
     return [thing for thing in things if about != KEY or thing["access_keys"]]
 
 

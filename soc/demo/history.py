@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -51,7 +52,7 @@ OUTCOMES = {
     Verdict.BENIGN: 13,
     Verdict.DUPLICATE: 3,
 }
-REOPENED_EVERY = 22
+REOPENED_EVERY = 11
 RULE = system("triage-rule")
 T = TypeVar("T")
 
@@ -172,7 +173,7 @@ class _Past:
         if self._happens(0.6):
             self._plan_access(case, at + self._minutes(70, 0.7))
         for text in self.rng.sample(words.NOTES[case.kind], k=self.rng.choice([1, 1, 2])):
-            self._note(at + self._minutes(30, 0.9), lambda at, text=text: self._write(case, text, at))
+            self._note(at + self._minutes(30, 0.9), partial(self._write, case, text))
         ended = self._plan_end(case, at, pace)
         if is_reopened:
             again = ended + timedelta(hours=self.rng.uniform(20, 60))
@@ -241,9 +242,11 @@ class _Past:
         received = detected + timedelta(seconds=self.rng.lognormvariate(4.2, 0.6))
 
         def come_in(at: datetime) -> None:
-            result = ingest.receive(source="guardduty", body=sighting.body(), by=SYSTEM, at=at)
+            result = ingest.receive(
+                source="guardduty", body=sighting.body(), by=SYSTEM, at=at, team=self.team
+            )
             if case is not None:
-                case.received += [Alert.objects.get(ulid=one.id) for one in result.alerts]
+                case.received += [stored.alert for stored in result.alerts if stored.alert is not None]
 
         self._note(received, come_in)
         return received
@@ -265,7 +268,7 @@ class _Past:
         )
 
     def _assign(self, case: _Case, at: datetime) -> None:
-        person = Person.objects.get(pk=case.owner.person_id)
+        person = Person.objects.get(ulid=case.owner.person_ulid)
         triage.assign(incident=case.opened, person=person, by=case.owner, at=at)
 
     def _weigh(self, case: _Case, change: int, at: datetime) -> None:
