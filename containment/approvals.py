@@ -71,11 +71,11 @@ def approve(*, action: Action, plan_hash: str, by: Actor, at: datetime, is_fresh
     if objection:
         raise Forbidden(objection)
     if not is_fresh:
-        raise NotFresh()
+        raise NotFresh
     if action.status not in WAITING:
         raise Conflict(f"It is {action.status}, and does not wait for approval.")
     if plan_hash != action.plan_hash:
-        raise OtherPlan()
+        raise OtherPlan
     if action.expires_at and at > action.expires_at:
         raise Conflict("The plan has expired; plan it again.")
     assert by.person_id is not None

@@ -75,7 +75,7 @@ def no_longer_contained(action: Action, reason: str) -> None:
     )
 
 
-def reverted(undo: Action, original: Action, rows: list[Row], plan: Plan) -> None:
+def reverted(original: Action, rows: list[Row], plan: Plan) -> None:
     """Close the original of a verified undo: its steps, its locks, its status. Inside a transaction."""
     now = clock.now()
     ends = {

@@ -155,7 +155,7 @@ class ActionType:
         """The steps, as data. Only reads; raises `Refused` with the reason when it cannot be done."""
         raise NotImplementedError
 
-    def affects(self, ctx: Context) -> Iterator[Affected]:
+    def affects(self, ctx: Context) -> Iterator[Affected]:  # noqa: ARG002 - for types that know more
         """What else is touched. May be incomplete; the caller stops it after three seconds."""
         yield from ()
 

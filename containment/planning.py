@@ -260,7 +260,7 @@ def _declared(type_id: str) -> type[ActionType]:
 def _target(declared: type[ActionType], given: Mapping[str, Any]) -> Target:
     unknown = set(given) - {"type", "account", "region", "id", "arn"}
     if unknown:
-        raise Invalid(f"A target has no {sorted(unknown)[0][:60]!r}.", pointer="/target")
+        raise Invalid(f"A target has no {min(unknown)[:60]!r}.", pointer="/target")
     for name in ("type", "account", "id"):
         if not isinstance(given.get(name), str) or not given[name]:
             raise Invalid(f"The target needs {name}.", pointer=f"/target/{name}")

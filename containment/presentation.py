@@ -16,11 +16,10 @@ from cases.models import Action
 from containment import approvals
 from containment.actions import UnknownType, action_type
 from containment.approvals import May
-from containment.execution import REVERTIBLE
-from containment.models import Approval
+from containment.models import Approval, StepState
 from containment.models import Step as Row
-from containment.models import StepState
 from containment.types import CHANGING, Kind, Plan, Step, plan_of
+from containment.undo import REVERTIBLE
 from identity.actors import Actor
 
 

@@ -16,14 +16,14 @@ from django.db.models import F, Q
 from cases.models import Action
 from cases.words import ActionStatus
 from containment import consequences, journal, planning
-from containment.execution import expected_in_force, in_force_compare, last_of_each_change, results_of
+from containment.expecting import brief, expected_in_force, in_force_compare, last_of_each_change, results_of
 from containment.journal import Story
 from containment.looking import Missing, resolved_call, resolved_check, same, select
 from containment.models import Step as Row
 from containment.models import StepState
 from containment.types import CHANGING, Kind, Plan, Step, plan_of
 from containment.wire import Eyes, Hand, Names, reads_of, writes_of
-from lib import canonical, clock
+from lib import clock
 from lib.aws import AwsError, NoAnswer, WrongAccount
 from lib.canonical import JSON
 
@@ -117,7 +117,7 @@ def _look(action: Action, plan: Plan, rows: list[Row]) -> Seen:
             seen["unread"].append(f"{hold.read.name}: {failure}")
             continue
         if not same(found, check.equals, check.compare):
-            seen["alarms"].append(f"{check.read.name} no longer shows what must hold: {_brief(found)}")
+            seen["alarms"].append(f"{check.read.name} no longer shows what must hold: {brief(found)}")
     return Seen(**{name: tuple(found) for name, found in seen.items()})
 
 
@@ -142,17 +142,17 @@ def _judge(
         return
     if row.state == StepState.UNKNOWN:
         return
-    if step.kind is Kind.SET and _is_older_of_ours(row, found, step):
-        if _reassert(action, plan, step, row, results):
-            seen["reasserted"].append(step.changes)
-            return
+    older = step.kind is Kind.SET and _is_older_of_ours(row, found, step)
+    if older and _reassert(action, plan, step, row, results):
+        seen["reasserted"].append(step.changes)
+        return
     if step.kind is Kind.CREATE and isinstance(found, list):
         extra = sorted(set(map(str, found)) - set(map(str, row.result["value"] if row.result else [])))
         if extra:
             seen["alarms"].append(f"made twice: {step.changes} also has {', '.join(extra)}")
             return
     lifted = same(found, step.was, step.seen.compare) if step.seen else False
-    what = "was lifted by someone" if lifted else f"was changed by someone to {_brief(found)}"
+    what = "was lifted by someone" if lifted else f"was changed by someone to {brief(found)}"
     seen["alarms"].append(f"{step.changes} {what}")
 
 
@@ -234,7 +234,3 @@ def _note(action: Action, **values: Any) -> None:
         raise journal.LostLease(action.ulid)
     for name, value in values.items():
         setattr(action, name, value)
-
-
-def _brief(value: Any) -> str:
-    return canonical.dumps(value)[:200]

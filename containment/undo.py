@@ -14,7 +14,7 @@ from cases.models import Action
 from cases.words import ActionStatus
 from containment import consequences, planning
 from containment.editing import reversed_edit
-from containment.execution import REVERTIBLE, expected_in_force, results_of
+from containment.expecting import expected_in_force, results_of
 from containment.looking import UNRESOLVED, resolve, resolved_call, resolved_check, select
 from containment.models import Step as Row
 from containment.models import StepState
@@ -26,6 +26,15 @@ from lib.aws import AwsError, NoAnswer
 from lib.canonical import JSON
 from lib.errors import Conflict, Invalid
 
+REVERTIBLE = frozenset(
+    {
+        ActionStatus.APPLIED,
+        ActionStatus.VERIFIED,
+        ActionStatus.PARTIAL,
+        ActionStatus.UNKNOWN,
+        ActionStatus.CONFLICT,
+    }
+)
 OURS = frozenset({StepState.APPLIED, StepState.INTENT, StepState.UNKNOWN})
 OPEN = (
     ActionStatus.PROPOSED,
@@ -145,9 +154,8 @@ def too_early(plan: Plan, rows: list[Row], at: datetime) -> list[str]:
         since = row.finished_at or row.intent_at
         until = since + timedelta(seconds=step.undo_after) if since else None
         if until and at < until:
-            early.append(
-                f"Undoing {step.changes} before {until:%Y-%m-%d %H:%M} UTC would let what it stopped live again"
-            )
+            when = f"{until:%Y-%m-%d %H:%M} UTC"
+            early.append(f"Undoing {step.changes} before {when} would let what it stopped live again")
     return early
 
 

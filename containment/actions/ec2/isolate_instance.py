@@ -62,7 +62,8 @@ class IsolateInstance(ActionType):
     )
     fallback = (
         "make a security group without any rule in the instance's VPC",
-        "aws ec2 modify-network-interface-attribute --network-interface-id ENI --groups GROUP, for each interface",
+        "for each interface:"
+        " aws ec2 modify-network-interface-attribute --network-interface-id ENI --groups GROUP",
     )
 
     def plan(self, ctx: Context) -> Plan:
@@ -89,7 +90,8 @@ class IsolateInstance(ActionType):
             notes={"interfaces": [_brief(one) for one in interfaces]},
             holds=shut,
             changes=tuple(
-                f"{one['NetworkInterfaceId']}: {', '.join(sorted(_groups(one)))} replaced by a group without rules"
+                f"{one['NetworkInterfaceId']}: {', '.join(sorted(_groups(one)))}"
+                " replaced by a group without rules"
                 for one in interfaces
             ),
         )

@@ -76,7 +76,7 @@ class SnapshotVolumes(ActionType):
             changes=tuple(f"A snapshot of volume {volume} is taken" for volume in volumes),
         )
 
-    def affects(self, ctx: Context) -> Iterator[Affected]:
+    def affects(self, ctx: Context) -> Iterator[Affected]:  # noqa: ARG002 - nothing to read
         yield Affected(
             what="the instance and whatever runs on it", then="goes on; its volumes may be slower meanwhile"
         )

@@ -1,0 +1,167 @@
+"""One worker's turn with one action: what it holds in its hands, and how it writes things down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from cases.models import Action
+from cases.words import ActionStatus
+from containment import consequences, failpoints, journal, locks, planning
+from containment.expecting import results_of
+from containment.journal import Story
+from containment.looking import resolved_check, select
+from containment.models import Step as Row
+from containment.models import StepState
+from containment.types import CHANGING, Check, Plan, Step, plan_of
+from containment.wire import Eyes, Hand, Names, reads_of, writes_of
+from lib import clock
+from lib.canonical import JSON
+
+PATIENCE = timedelta(seconds=40)
+SHORT = 5.0
+
+FINISHED = frozenset(
+    {
+        StepState.APPLIED,
+        StepState.ALREADY,
+        StepState.DONE,
+        StepState.SKIPPED,
+        StepState.UNDONE,
+        StepState.KEPT,
+    }
+)
+LOST = frozenset({StepState.FAILED, StepState.UNKNOWN, StepState.CONFLICT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later:
+    """Nothing more can be done now; look again after that many seconds, letting go if `release`."""
+
+    seconds: float
+    release: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """The step did not succeed; its journal says how."""
+
+    state: StepState
+    reason: str
+
+
+Outcome = Later | Lost | None
+"""What became of a step's turn; None: it is finished, go on with the next."""
+
+
+class Turn:
+    """A claimed action, its plan and journal, and the session names it acts under."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.plan: Plan = plan_of(action.plan or {})
+        self.rows = self._rows()
+        self.is_undo = action.reverts_id is not None
+        self.names = Names.of(action)
+        self.eyes = Eyes(names=self.names, allowed=reads_of(self.plan))
+        self.hand = Hand(names=self.names, allowed=writes_of(self.plan))
+        self.began = clock.now()
+
+    def reload_rows(self) -> None:
+        """Read the journal again, after it was written anew."""
+        self.rows = self._rows()
+
+    def _rows(self) -> list[Row]:
+        return list(Row.objects.filter(action=self.action).order_by("seq"))
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def pairs(self) -> list[tuple[Step, Row]]:
+        """Steps with their rows, in order."""
+        return list(zip(self.plan.steps, self.rows, strict=True))
+
+    def results(self) -> dict[str, JSON]:
+        """The values of finished steps, for `$ref`."""
+        return results_of(self.rows)
+
+    def look(self, check: Check) -> JSON:
+        """What a resolved check selects now. Raises `lib.aws.AwsError`, `lib.aws.NoAnswer`."""
+        return select(check.select, self.eyes.read(check.read))
+
+    def original(self) -> Action:
+        """What this undo undoes."""
+        return Action.objects.select_related("incident").get(pk=self.action.reverts_id)
+
+    def may_wait(self, seconds: float) -> bool:
+        """Whether waiting is better than letting go: briefly, and not for a whole lease."""
+        return seconds <= SHORT and clock.now() - self.began < PATIENCE
+
+    def wait(self, seconds: float) -> None:
+        """Wait, and keep the lease."""
+        clock.sleep(seconds)
+        journal.renew(self.action)
+
+    def stopped_lanes(self) -> set[str]:
+        """The lanes in which a step was lost."""
+        return {step.lane for step, row in self.pairs() if step.lane and row.state in LOST}
+
+    def open_changes(self) -> list[str]:
+        """The things whose last step in effect leaves them worse off than before."""
+        last: dict[str, Step] = {}
+        for step, row in self.pairs():
+            if row.state in (StepState.APPLIED, StepState.ALREADY) and step.kind in CHANGING:
+                last[step.changes] = step
+        return [changes for changes, step in last.items() if step.open]
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def put(self, seq: int, **values: Any) -> None:
+        """Write a step's row."""
+        journal.put(self.action, self.rows[seq], **values)
+
+    def finish(self, seq: int, state: StepState, value: JSON, **more: Any) -> None:
+        """Write that a step is in effect, with the value that later steps refer to."""
+        step = self.plan.steps[seq]
+        if step.value and step.seen:
+            read = resolved_check(step.seen, results={**self.results(), step.name: value}).read
+            value = select(step.value, self.eyes.read(read))
+        self.put(seq, state=state, result={"value": value}, error="", finished_at=clock.now(), **more)
+        failpoints.reach("recorded", step.name)
+
+    def lose(self, seq: int, state: StepState, reason: str) -> Lost:
+        """Write that a step did not succeed."""
+        self.put(seq, state=state, error=reason[:1000], finished_at=clock.now())
+        return Lost(state=state, reason=reason)
+
+    def unread(self, seq: int, why: str) -> Outcome:
+        """AWS did not tell: try until the step's deadline, then say what that means."""
+        step, row, now = self.plan.steps[seq], self.rows[seq], clock.now()
+        until: datetime = row.until or now + timedelta(seconds=step.within)
+        if now > until:
+            state = StepState.UNKNOWN if row.attempt else StepState.FAILED
+            return self.lose(seq, state, f"AWS could not be read for {step.within} s: {why}")
+        self.put(seq, until=until, error=why[:500])
+        return Later(seconds=3.0)
+
+    def end(self, to: ActionStatus, note: str, *, act: str = "") -> None:
+        """End the turn in a state that needs a person; gives up the locks where nothing is in force."""
+        action = self.action
+        story = Story(
+            act=act or f"action.{to.value}",
+            title=f"{to.value.capitalize()}: {planning.title_of(action)}",
+            detail=note,
+        )
+        values: dict[str, Any] = {"note": note, "due_at": None}
+        if to in (ActionStatus.PLANNED, ActionStatus.DRIFTED):
+            values["approved_hash"] = ""
+        if to == ActionStatus.DRIFTED:
+            values["drift"] = [note]
+        with transaction.atomic():
+            journal.move(action, to, story=story, **values)
+            if to in (ActionStatus.DRIFTED, ActionStatus.FAILED, ActionStatus.REFUSED):
+                locks.free_own(action)
+            if to in (ActionStatus.PARTIAL, ActionStatus.UNKNOWN):
+                consequences.responded(action, self.rows)
