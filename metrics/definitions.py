@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from cases.words import Basis, MilestoneSource, Verdict
 
@@ -385,25 +386,32 @@ def _middle(ordered: Sequence[float]) -> float:
 
 def _bootstrap(now: Sequence[float], before: Sequence[float]) -> list[float]:
     """Differences of medians of resampled periods, ascending. The seed is fixed: one history, one answer."""
-    chance = random.Random(_SEED)  # noqa: S311 -- resampling, not secrecy
-    return sorted(_drawn_median(now, chance) - _drawn_median(before, chance) for _ in range(_DRAWS))
+    draws = zip(_median_places(len(now), _SEED), _median_places(len(before), _SEED + 1), strict=True)
+    return sorted(
+        (now[low] + now[high]) / 2 - (before[low_before] + before[high_before]) / 2
+        for (low, high), (low_before, high_before) in draws
+    )
 
 
-def _drawn_median(ordered: Sequence[float], chance: random.Random) -> float:
-    """The median of one resample with replacement, without drawing it.
+@lru_cache(maxsize=64)
+def _median_places(n: int, seed: int) -> tuple[tuple[int, int], ...]:
+    """Where the two middle values of each resample with replacement stand among n ascending values.
 
-    A resample is `ordered` indexed by n uniform numbers, and indexing keeps order; so its k-th
-    value sits at the k-th smallest uniform, which is Beta(k, n + 1 − k) distributed. The cost does
-    not grow with n.
+    Drawn without drawing resamples: a resample is the values indexed by n uniform numbers, and
+    indexing keeps order, so its k-th value stands at the k-th smallest uniform, which is
+    Beta(k, n + 1 − k) distributed. The cost does not grow with n.
     """
-    n = len(ordered)
+    chance = random.Random(seed)  # noqa: S311 -- resampling, not secrecy
     middle = (n + 1) // 2
-    u = chance.betavariate(middle, n + 1 - middle)
-    low = ordered[min(int(u * n), n - 1)]
-    if n % 2:
-        return low
-    next_u = u + (1 - u) * (1 - chance.random() ** (1 / (n - middle)))
-    return (low + ordered[min(int(next_u * n), n - 1)]) / 2
+    places = []
+    for _ in range(_DRAWS):
+        u = chance.betavariate(middle, n + 1 - middle)
+        low = high = min(int(u * n), n - 1)
+        if n % 2 == 0:
+            above = u + (1 - u) * (1 - chance.random() ** (1 / (n - middle)))
+            high = min(int(above * n), n - 1)
+        places.append((low, high))
+    return tuple(places)
 
 
 def _whole(microseconds: Fraction) -> int:

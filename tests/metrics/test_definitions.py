@@ -296,13 +296,16 @@ def test_leaving_the_hard_ones_open_does_not_look_like_an_improvement() -> None:
     assert d.compare([*quick, *open_for(*[600] * 20)], before) is None
 
 
-def test_change_agrees_with_a_plain_bootstrap() -> None:
-    """The shortcut draws medians without drawing resamples; both tell the same spread of medians."""
-    ordered = sorted(float(i.microseconds) for i in spread(3600, 24, seed=7))
+@pytest.mark.parametrize("n", [10, 11, 24, 151])
+def test_change_agrees_with_a_plain_bootstrap(n: int) -> None:
+    """The shortcut places medians without drawing resamples; both tell the same spread of medians."""
+    ordered = sorted(float(i.microseconds) for i in spread(3600, n, seed=7))
     chance = random.Random(8)
-    plain = sorted(statistics.median(chance.choices(ordered, k=len(ordered))) for _ in range(4000))
-    drawn = sorted(d._drawn_median(ordered, chance) for _ in range(4000))
+    plain = sorted(statistics.median(chance.choices(ordered, k=n)) for _ in range(4000))
+    placed = [place for seed in range(4) for place in d._median_places(n, seed)]
+    drawn = sorted((ordered[low] + ordered[high]) / 2 for low, high in placed)
 
+    assert len(drawn) == 4000
     for share in (0.05, 0.25, 0.5, 0.75, 0.95):
         at = int(share * 4000)
         assert math.isclose(plain[at], drawn[at], rel_tol=0.06), share
