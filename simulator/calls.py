@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from simulator.access import Identity, stamp
 from simulator.faults import Fault
+from simulator.journal import private
 from simulator.patches import clock
 from simulator.wire import Answer, Call
 
@@ -35,7 +36,7 @@ class CallLog:
         self._path = file
         if file is not None:
             self._reload(file)
-            self._file = file.open("a", encoding="utf-8")
+            self._file = private(file).open("a", encoding="utf-8")
 
     def _reload(self, file: Path) -> None:
         if not file.exists():
@@ -66,7 +67,7 @@ class CallLog:
             return
         self._file.close()
         self._path.replace(self._path.with_suffix(".1.jsonl"))
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = private(self._path).open("a", encoding="utf-8")
 
     def since(self, seq: int) -> tuple[list[str], int]:
         """Records after a number, as JSON texts, and the number to ask from next."""

@@ -9,6 +9,7 @@ import io
 import os
 import pickle  # noqa: TID251  # moto's objects have no other form; _Unpickler reads only them
 import sys
+import threading
 import traceback
 import weakref
 from collections import defaultdict
@@ -144,7 +145,9 @@ def dump() -> bytes:
     out = io.BytesIO()
     try:
         _Pickler(out, protocol=5).dump(state)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        # What cannot be read again must not replace what can.
+        _Unpickler(io.BytesIO(out.getvalue())).load()
+    except (pickle.PickleError, TypeError, AttributeError, ValueError) as error:
         raise CannotKeepError(str(error)) from error
     return out.getvalue()
 
@@ -194,11 +197,24 @@ class _Registries(dict[str, Any]):
         return found
 
 
+# Locks are made anew; nobody holds one while the state is written.
+_LOCKS: Mapping[type[Any], Callable[[], Any]] = {
+    type(make()): make for make in (threading.Lock, threading.RLock, threading.Condition, threading.Event)
+}
+
+
 def _bound_method(owner: Any, name: str) -> Any:
     """A method of a moto object; pickle's own way would need `getattr` on anything."""
     if type(owner).__module__.split(".")[0] != "moto" or name.startswith("__"):
         raise pickle.UnpicklingError(f"{name} is not a method of moto's")
     return getattr(owner, name)
+
+
+def _bare_defaultdict(kind: type[Any], factory: Any) -> Any:
+    """A subclass of defaultdict whose own constructor asks for more."""
+    made: Any = dict.__new__(kind)
+    defaultdict.__init__(made, factory)
+    return made
 
 
 def _dict_of_dicts() -> Any:
@@ -222,6 +238,8 @@ class _Pickler(pickle.Pickler):
             return ("account", obj.service_name, obj.account_id)
         if isinstance(obj, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             return ("private key", obj.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        if type(obj) in _LOCKS:
+            return ("lock", type(obj).__name__)
         if isinstance(obj, FunctionType) and obj.__qualname__ in _FACTORIES:
             return ("factory", obj.__qualname__)
         return None
@@ -230,6 +248,14 @@ class _Pickler(pickle.Pickler):
         """A weak dictionary as its items, a bound method as its name; everything else as usual."""
         if isinstance(obj, weakref.WeakValueDictionary):
             return weakref.WeakValueDictionary, (), None, None, iter(list(obj.items()))
+        if isinstance(obj, defaultdict) and type(obj) is not defaultdict:
+            return (
+                _bare_defaultdict,
+                (type(obj), obj.default_factory),
+                vars(obj),
+                None,
+                iter(list(obj.items())),
+            )
         if isinstance(obj, MethodType):
             return _bound_method, (obj.__self__, obj.__func__.__name__)
         return NotImplemented
@@ -242,6 +268,8 @@ class _Unpickler(pickle.Unpickler):
         """The inverse of `persistent_id`."""
         if pid[0] == "private key":
             return load_der_private_key(pid[1], None)
+        if pid[0] == "lock":
+            return next(make() for kind, make in _LOCKS.items() if kind.__name__ == pid[1])
         if pid[0] == "factory":
             return _FACTORIES[pid[1]]
         registry = _Registries()[pid[1]]
@@ -284,5 +312,7 @@ _PLAIN = frozenset(
         ("ipaddress", "IPv6Network"),
         ("ipaddress", "IPv6Address"),
         ("simulator.engine", "_bound_method"),
+        ("simulator.engine", "_bare_defaultdict"),
+        ("requests.structures", "CaseInsensitiveDict"),
     }
 )

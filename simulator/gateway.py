@@ -20,7 +20,7 @@ from simulator.world import World
 StartResponse = Callable[..., Any]
 
 
-class ConnectionDropped(ConnectionError):  # noqa: N818  # ordered, not an error
+class ConnectionDropped(ConnectionError):  # ordered, not an error
     """Raised to the HTTP server, which then closes the connection without an answer."""
 
 
@@ -56,8 +56,8 @@ class Gateway:
 
     def handle(self, call: Call) -> Answer:
         """Answer one AWS call. Raises ConnectionDropped when a fault rule says there is no answer."""
-        credential = access.find_credential(call.access_key, self.world.root_keys)
-        fault = self.faults.take(call.name, credential.identity.account if credential else "")
+        caller = self._caller(call)
+        fault = self.faults.take(call.name, caller.account if caller else "")
         if fault is None:
             return self._process(call, None)
         product_clock.sleep(fault.delay)
@@ -65,9 +65,15 @@ class Gateway:
             self._apply_late(call, fault, fault.late)
             raise ConnectionDropped
         if fault.when == "before":
-            return self._fail(call, credential.identity if credential else None, fault)
+            return self._fail(call, caller, fault)
         self._process(call, fault)
         return self._answer_fault(call, fault)
+
+    def _caller(self, call: Call) -> Identity | None:
+        """Whose credential it is, whether or not it may be used."""
+        with self.world.lock:
+            credential = access.find_credential(call.access_key, self.world.root_keys)
+        return credential.identity if credential else None
 
     def _fail(self, call: Call, identity: Identity | None, fault: Fault) -> Answer:
         """The call does not reach AWS, or AWS turns it away."""
@@ -96,7 +102,7 @@ class Gateway:
     def _process(self, call: Call, fault: Fault | None) -> Answer:
         """Decide, apply and log as one step: nobody changes a policy in between."""
         with self.world.lock:
-            identity: Identity | None = None
+            identity = self._caller(call)
             decided_by, dry_run = "", False
             try:
                 identity = access.authenticate(call, self.world.root_keys)

@@ -43,8 +43,9 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = directory / "journal.jsonl"
         _cut_torn_line(self._path)
-        self._file = _private(self._path).open("ab")
+        self._file = private(self._path).open("ab")
         self._count = sum(1 for _ in self._lines())
+        self._call_limit, self._byte_limit = CALL_LIMIT, BYTE_LIMIT
 
     def _lines(self) -> Iterator[bytes]:
         with self._path.open("rb") as lines:
@@ -74,7 +75,11 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether it is time for a checkpoint."""
-        return self._count >= CALL_LIMIT or self._file.tell() >= BYTE_LIMIT
+        return self._count >= self._call_limit or self._file.tell() >= self._byte_limit
+
+    def postpone(self) -> None:
+        """Ask for the next checkpoint later: this one could not be taken."""
+        self._call_limit, self._byte_limit = self._count + CALL_LIMIT, self._file.tell() + BYTE_LIMIT
 
     @property
     def empty(self) -> bool:
@@ -85,6 +90,7 @@ class Journal:
         """Forget the calls: a checkpoint holds them."""
         self._file.truncate(0)
         self._count = 0
+        self._call_limit, self._byte_limit = CALL_LIMIT, BYTE_LIMIT
 
     def close(self) -> None:
         """Close the file."""
@@ -120,7 +126,7 @@ def _cut_torn_line(path: Path) -> None:
         os.truncate(path, end)
 
 
-def _private(path: Path) -> Path:
+def private(path: Path) -> Path:
     """The file, readable by its owner alone: it holds the estate's secrets."""
     path.touch(mode=0o600, exist_ok=True)
     return path
@@ -129,7 +135,7 @@ def _private(path: Path) -> Path:
 def write_whole(path: Path, header: Mapping[str, Any], content: bytes) -> None:
     """Replace a file in one step: a line of JSON, then bytes."""
     draft = path.with_suffix(".new")
-    _private(draft).write_bytes(json.dumps(header).encode() + b"\n" + content)
+    private(draft).write_bytes(json.dumps(header).encode() + b"\n" + content)
     draft.replace(path)
 
 

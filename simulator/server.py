@@ -20,6 +20,8 @@ _running = threading.Lock()
 class _QuietHandler(MotoRequestHandler):
     """Without a line on the terminal for each request: the call log has them."""
 
+    disable_nagle_algorithm = True
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
 

@@ -108,12 +108,13 @@ def attack(estate: Estate, url: str) -> tuple[Attempt, ...]:
         *(("s3", "GetObject", {"Bucket": artifact["name"], "Key": name}) for name in artifact["objects"]),
         ("s3", "GetObject", {"Bucket": other["name"], "Key": other["objects"][0]}),
     )
-    clients = {service: _client(url, service, key) for service in {step[0] for step in script}}
+    session = botocore.session.Session()  # shared, so that it reads its data once
+    clients = {service: _client(session, url, service, key) for service in {step[0] for step in script}}
     return tuple(_attempt(clients[service], service, name, given) for service, name, given in script)
 
 
-def _client(url: str, service: str, key: Mapping[str, str]) -> Any:
-    client = botocore.session.Session().create_client(
+def _client(session: botocore.session.Session, url: str, service: str, key: Mapping[str, str]) -> Any:
+    client = session.create_client(
         service,
         region_name="eu-west-1",
         endpoint_url=url,

@@ -88,7 +88,7 @@ SECRET_NAMES = frozenset(
 
 
 @dataclass(frozen=True)
-class Refusal(Exception):  # noqa: N818  # AWS refused; nothing went wrong
+class Refusal(Exception):  # AWS refused; nothing went wrong
     """An answer of AWS that is an error: HTTP status, code and message, and what decided it."""
 
     status: int
@@ -132,7 +132,9 @@ class Call:
             f"Credential={presigned}"
         )
         token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query.get("X-Amz-Security-Token", "")
-        key, region, service = (scope[1], scope[3], scope[4].lower()) if scope else ("", "us-east-1", "s3")
+        # Without a scope only a pre-signed S3 URL in the older form can name a key.
+        older = (query.get("AWSAccessKeyId", ""), "us-east-1", "s3")
+        key, region, service = (scope[1], scope[3], scope[4].lower()) if scope else older
         if service == "s3" and environ["PATH_INFO"].startswith("/v20180820/"):
             service = "s3control"
         return cls(

@@ -113,6 +113,7 @@ class World:
                 state = engine.dump()
             except engine.CannotKeepError as error:
                 print(f"The simulated AWS goes on without a checkpoint: {error}", file=sys.stderr)
+                self._require_journal().postpone()
                 return False
             self._write("state.bin", state)
             self._require_journal().clear()

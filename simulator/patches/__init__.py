@@ -14,7 +14,10 @@ from simulator.patches import (
     security_groups,
     sessions,
     snapshots,
+    speed,
     trust_policies,
+    unique_ids,
+    volumes,
 )
 
 _PATCHES = (
@@ -28,6 +31,9 @@ _PATCHES = (
     sessions,
     keys,
     trust_policies,
+    unique_ids,
+    volumes,
+    speed,
 )
 
 

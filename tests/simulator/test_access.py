@@ -48,6 +48,7 @@ def test_an_inactive_key_is_refused_and_works_again(aws: Stage, service: str) ->
     assert (code(error), error.value.response["ResponseMetadata"]["HTTPStatusCode"]) == (expected, status)
     record = aws.simulator.calls()[-1]
     assert record["errorCode"] == expected
+    assert record["userIdentity"]["arn"] == user["arn"]
     assert record["decidedBy"] == f"access key {key_id} of {user['arn']} is Inactive"
     iam.update_access_key(UserName="ci-deploy", AccessKeyId=key_id, Status="Active")
     getattr(attacker, method)(**arguments)

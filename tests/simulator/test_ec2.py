@@ -145,3 +145,20 @@ def test_what_is_not_simulated_says_so_as_an_aws_error(aws: Stage) -> None:
     with pytest.raises(ClientError) as refused:
         aws.root("guardduty").list_findings(DetectorId="0" * 32)
     assert code(refused) == "NotImplementedBySimulator"
+
+
+def test_a_filter_that_is_not_simulated_is_refused_and_not_ignored(aws: Stage) -> None:
+    with pytest.raises(ClientError) as refused:
+        aws.root("ec2").describe_instances(
+            Filters=[{"Name": "network-interface.group-id", "Values": ["sg-1"]}]
+        )
+    assert code(refused) == "NotImplementedBySimulator"
+
+
+def test_a_volume_is_detached_by_its_id_alone(aws: Stage) -> None:
+    ec2, volume = aws.root("ec2"), aws.instance("tracking-api")["volumes"][1]["id"]
+    ec2.detach_volume(VolumeId=volume)
+    assert ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available"
+    with pytest.raises(ClientError) as refused:
+        ec2.detach_volume(VolumeId=volume)
+    assert code(refused) == "IncorrectState"

@@ -12,6 +12,8 @@ from lib import clock
 from simulator.enforcing import ACCOUNT, ROOT_KEY, EnforcingSimulator, NotInstalledError
 from tests.simulator.conftest import client, code, session_key
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def enforcing() -> Iterator[EnforcingSimulator]:

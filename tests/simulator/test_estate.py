@@ -94,5 +94,7 @@ def test_users_buckets_functions_and_keys_are_as_described(aws: Stage) -> None:
     for key in estate["keys"]:
         shown = aws.root("kms", names[key["account"]], key["region"]).describe_key(KeyId=key["alias"])
         assert shown["KeyMetadata"]["Arn"] == key["arn"]
+    for user in estate["users"]:
+        assert re.fullmatch(r"AIDA[A-Z2-7]{17}", user["id"])
     roles = {role["name"] for role in estate["roles"] if role["account"] == "444455556666"}
     assert {"tracking-api", "data-export", "quell-read"} <= roles

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from simulator import journal
 from tests.simulator.conftest import Stage, client, code, get, post, session_key
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SHIPPING = "444455556666"
 

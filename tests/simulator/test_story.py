@@ -10,7 +10,6 @@ import pytest
 from simulator import story
 from tests.simulator.conftest import Stage
 
-pytestmark = pytest.mark.fast
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
@@ -61,6 +60,7 @@ def test_after_containment_every_attempt_is_refused(aws: Stage) -> None:
     }
 
 
+@pytest.mark.fast
 def test_the_findings_are_about_the_key_and_the_machine(aws: Stage) -> None:
     told = story.findings(aws.estate, AT)
     for finding in told:
@@ -78,6 +78,7 @@ def test_the_findings_are_about_the_key_and_the_machine(aws: Stage) -> None:
     assert story.findings(aws.estate, AT) == told
 
 
+@pytest.mark.fast
 def test_the_noise_is_a_plausible_queue(aws: Stage) -> None:
     made = story.noise(aws.estate, AT, days=20)
     for finding in made:
