@@ -8,6 +8,8 @@ class SocConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from soc import checks  # registers the system checks; needs settings
+        # Both register what they hold by being loaded, which needs the settings.
+        from soc import checks
+        from soc.api import openapi
 
-        del checks
+        del checks, openapi

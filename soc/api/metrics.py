@@ -85,7 +85,7 @@ SUMMARY = _shape(
     "MetricSummary",
     {
         **_PERIOD,
-        "population": _shape("MetricPopulation", _POPULATION),
+        "population": _COHORT["population"],
         "metrics": serializers.DictField(child=_shape("Metric", _METRIC)),
         "by": serializers.CharField(required=False),
         "groups": inline_serializer(
