@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from audit import record as ledger
 from cases import milestones
@@ -348,3 +351,23 @@ def test_results_come_one_by_one_without_reading_ahead() -> None:
 
     assert next(results).ref
     assert taken == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_history_from_several_sides_is_stored_once() -> None:
+    team = make.team()
+    history = [json.dumps(line(external_id=f"h-{n}")).encode() for n in range(12)]
+
+    def one_side(_: int) -> list[str]:
+        try:
+            results = import_incidents(lines=history, team=team, by=SYSTEM, at=NOW)
+            return [result.outcome.value for result in results]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as sides:
+        told = Counter(outcome for outcomes in sides.map(one_side, range(4)) for outcome in outcomes)
+
+    assert told == {"created": 12, "unchanged": 36}
+    assert len(set(Incident.objects.values_list("ref", flat=True))) == 12
+    assert ledger.verify() is None
