@@ -46,13 +46,14 @@ class World:
 
     def _begin(self) -> None:
         """Build the estate."""
+        if self._journal is not None:
+            self._journal.clear()  # first: what is in it belongs to no estate that will be there
         engine.forget()
         self._adopt(estate.build(), number=0, epoch=0)
         self._first = engine.dump()
         if self._directory is not None:
             self._write("estate.bin", self._first)
             self._write("state.bin", self._first)
-            self._require_journal().clear()
 
     def _resume(self) -> bool:
         """Stand where an earlier process stopped; False if there was none of this version."""
