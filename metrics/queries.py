@@ -24,6 +24,7 @@ from estate.models import Account
 from identity.actors import Actor
 from identity.permissions import Permission
 from lib.errors import Invalid
+from metrics import definitions
 from metrics.definitions import (
     BY_KEY,
     METRICS,
@@ -421,6 +422,12 @@ def _is_shown(line: Line, shown: Shown) -> bool:
     if shown == Shown.REOPENED:
         return not case.out and case.is_reopened
     return shown == Shown.ALL or line.interval.state.value == shown.value
+
+
+def of_incident(incident: Incident, *, as_of: datetime) -> dict[str, int | None]:
+    """Every metric of one incident in seconds, None where it has not run from start to end. No query."""
+    told = {name: getattr(incident, name) for name in (*_TIMES, "contained_basis", "is_exercise", "verdict")}
+    return definitions.of_incident(Times(**told), as_of)
 
 
 # --- loading and counting -------------------------------------------------------------------------

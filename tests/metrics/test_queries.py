@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -214,6 +215,17 @@ def test_the_longest_not_contained_come_first(lead: Actor) -> None:
     found = queries.summary(actor=lead, period=WEEK, as_of=NOW)
 
     assert [line.case.ref for line in found.not_contained] == list(reversed(refs))[:5]
+
+
+def test_one_incident_shows_its_own_figures(lead: Actor, django_assert_num_queries: Any) -> None:
+    at = NOW - DAY
+    incident = make.incident(milestones={"detected_at": at, "contained_at": at + timedelta(minutes=52)})
+
+    with django_assert_num_queries(0):
+        figures = queries.of_incident(incident, as_of=NOW)
+
+    assert figures["time_to_contain"] == 52 * 60
+    assert [key for key, seconds in figures.items() if seconds is not None] == ["time_to_contain"]
 
 
 # --- cost -----------------------------------------------------------------------------------------
