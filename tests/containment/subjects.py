@@ -57,7 +57,7 @@ def _turn_key(status: str) -> Callable[[World], None]:
 ROLE = "tracking-api"
 
 
-def _role_aim(world: World) -> tuple[Mapping[str, Any], Mapping[str, Any]]:  # noqa: ARG001 - one shape for all
+def _role_aim(world: World) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return {"type": "role", "account": SHIPPING, "region": REGION, "id": ROLE}, {}
 
 
