@@ -1,7 +1,9 @@
-"""A few API views that do nothing, to look at the plumbing around every view."""
+"""A few views that do nothing, to look at the plumbing around every view."""
 
 from __future__ import annotations
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,6 +12,7 @@ from rest_framework.views import APIView
 
 from cases.models import Alert
 from identity.permissions import Permission
+from identity.requests import NotFresh, NotSignedIn
 from lib.errors import Conflict, Forbidden, Invalid, NotFound
 from soc.api.pagination import CursorPage
 from soc.urls import handler400, handler403, handler404, handler500, urlpatterns
@@ -76,7 +79,22 @@ class Queue(APIView):
         return pager.get_paginated_response([row.pk for row in rows])
 
 
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    """A page whose use-case refuses, or breaks."""
+    del request
+    raise {
+        "not-found": NotFound(),
+        "conflict": Conflict(),
+        "not-signed-in": NotSignedIn(),
+        "not-fresh": NotFresh(),
+        "bug": ZeroDivisionError("with a secret inside"),
+        "suspicious": SuspiciousOperation("x"),
+        "too-large": RequestDataTooBig("x"),
+    }[name]
+
+
 urlpatterns = [
+    path("pages/<name>", page),
     path("api/v1/echo", Echo.as_view()),
     path("api/v1/checked", Checked.as_view()),
     path("api/v1/undeclared", Undeclared.as_view()),

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from django.db import DatabaseError
 from kombu.exceptions import OperationalError
 from pytest_django.fixtures import Settings
 
+from cases.models import Incident, TriageRule
 from lib import clock, doorbell
 from soc import celery, sweeping
 from soc.models import Heartbeat
+from tests import make
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -44,6 +47,28 @@ def test_a_process_is_alive_before_it_has_a_broker(program: str, tmp_path: Path)
     process = start(arguments, QUELL_PROCESS=program, REDIS_URL=NOWHERE)
     try:
         assert wait_for(lambda: Heartbeat.objects.filter(process=program, pid=process.pid).exists(), process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_work_is_done_with_no_broker_at_all_and_a_term_ends_it() -> None:
+    make.account()
+    TriageRule.objects.create(
+        name="severe", team=make.team(), min_severity=70, window=timedelta(hours=1), is_on=True
+    )
+    alert = make.alert(severity=80, due_at=clock.now())
+    process = start(
+        ["worker", "-Q", "general", "-P", "threads", "-c", "1"],
+        QUELL_PROCESS="worker-general",
+        REDIS_URL=NOWHERE,
+    )
+    try:
+        assert wait_for(lambda: Incident.objects.filter(alerts=alert).exists(), process)
+        process.terminate()
+        process.communicate(timeout=20)
     finally:
         process.kill()
         process.communicate()
