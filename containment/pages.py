@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cases.models import Action, Incident
 from cases.words import IN_FORCE, ActionStatus
 from containment import coverage as covering
-from containment import planning
+from containment import planning, preflight
 from containment.models import StepState
 from containment.presentation import MOVING, ActionView, StepView
 from containment.queries import actions_of
@@ -130,6 +130,16 @@ def step_lines(view: ActionView) -> list[StepLine]:
             drawing, says = "verified", "read back"
         lines.append(StepLine(step=step, drawing=drawing, says=says))
     return lines
+
+
+def answers(view: ActionView) -> dict[str, int]:
+    """How many of the calls AWS would permit, would deny, and could not be asked about."""
+    given = [one["answer"] for one in view.preflight]
+    return {
+        "permitted": given.count(preflight.PERMITTED),
+        "denied": given.count(preflight.DENIED),
+        "untested": given.count(preflight.NOT_TESTED),
+    }
 
 
 def three_values(note: str) -> list[ThreeValues]:

@@ -167,6 +167,7 @@ def _action(request: HttpRequest, actor: Actor, found: Action) -> dict[str, Any]
         "is_fresh": is_fresh(request),
         "may_plan": may_plan,
         "waits": found.status in approvals.WAITING,
+        **pages.answers(view),
     }
 
 
