@@ -42,7 +42,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class Unreadable(ValueError):  # noqa: N818 - `except Unreadable` is what it says
+class Unreadable(ValueError):
     """A document cannot be read: why, and where in it (an empty pointer means the whole)."""
 
     def __init__(self, reason: str, pointer: str = "") -> None:

@@ -24,6 +24,8 @@ from lib.errors import Invalid
 AHEAD = timedelta(minutes=5)
 """How far a person's statement may lie ahead of our clock: clocks differ by minutes, not more."""
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
 LABELS = {
     MilestoneKind.ATTACKER_ACCESS: "Attacker access",
     MilestoneKind.FIRST_IOC: "First indicator of compromise",
@@ -145,6 +147,14 @@ def withdraw(
     )
 
 
+def check_meant(at: datetime, *, recorded_at: datetime) -> None:
+    """Refuse (`Invalid`) a time that a person cannot mean: in the future, or before there were clouds."""
+    if at > recorded_at + AHEAD:
+        raise Invalid("That time lies in the future.", pointer="/at")
+    if at < EARLIEST:
+        raise Invalid("That time cannot be meant.", pointer="/at")
+
+
 def _check_times(
     *,
     at: datetime,
@@ -153,8 +163,8 @@ def _check_times(
     source: MilestoneSource,
     recorded_at: datetime,
 ) -> None:
-    if source == MilestoneSource.PERSON and at > recorded_at + AHEAD:
-        raise Invalid("That time lies in the future.", pointer="/at")
+    if source == MilestoneSource.PERSON:
+        check_meant(at, recorded_at=recorded_at)
     if not_before is not None and not_before > at:
         raise Invalid("It cannot have happened before its own lower bound.", pointer="/not_before")
     if not_after is not None and not_after < at:

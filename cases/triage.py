@@ -24,6 +24,7 @@ from cases.words import (
     ActionStatus,
     AlertStatus,
     Band,
+    Basis,
     MilestoneKind,
     MilestoneSource,
     Phase,
@@ -280,8 +281,7 @@ def note(*, incident: Incident, text: str, at: datetime, by: Actor, recorded_at:
     """Write a line into the timeline by hand; `at` is when it happened."""
     if not text.strip():
         raise Invalid("Write what happened.", pointer="/title")
-    if at > recorded_at + milestones.AHEAD:
-        raise Invalid("That time lies in the future.", pointer="/at")
+    milestones.check_meant(at, recorded_at=recorded_at)
     title, _, detail = text.strip().partition("\n")
     entry = timeline.add(
         incident=incident,
@@ -300,6 +300,55 @@ def note(*, incident: Incident, text: str, at: datetime, by: Actor, recorded_at:
         details={"entry": entry.ulid, "digest": entry.text_digest},
     )
     return entry
+
+
+@transaction.atomic
+def state(
+    *,
+    incident: Incident,
+    kind: MilestoneKind,
+    at: datetime | None,
+    by: Actor,
+    recorded_at: datetime,
+    estimated: bool = False,
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+    basis: str = "",
+    reason: str = "",
+    evidence: str = "",
+) -> None:
+    """A person's statement about when something happened; without a time, that the last one was wrong.
+
+    "Contained" said by a person is attested, unless they say that it was not needed; attesting needs
+    the evidence for it. Raises `Invalid` for what cannot be, `Conflict` when there is nothing to take back.
+    """
+    if at is None:
+        source = MilestoneSource.PERSON
+        if not milestones.withdraw(
+            incident=incident, kind=kind, by=by, recorded_at=recorded_at, reason=reason, source=source
+        ):
+            raise Conflict("There is no such milestone to take back.")
+        return
+    if kind == MilestoneKind.CONTAINED:
+        basis = basis or Basis.ATTESTED
+        if basis not in (Basis.ATTESTED, Basis.NOT_NEEDED):
+            raise Invalid("A person attests, or says that it was not needed.", pointer="/basis")
+        if not (evidence.strip() or reason.strip()):
+            raise Invalid("Say what shows it.", pointer="/evidence")
+    milestones.record(
+        incident=incident,
+        kind=kind,
+        at=at,
+        source=MilestoneSource.PERSON,
+        by=by,
+        recorded_at=recorded_at,
+        estimated=estimated,
+        not_before=not_before,
+        not_after=not_after,
+        basis=basis,
+        reason=reason.strip(),
+        evidence=evidence.strip(),
+    )
 
 
 @transaction.atomic

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import actions, estate, imports, metrics
+from soc.api import actions, alerts, estate, imports, incidents, ingest, metrics
 
 urlpatterns: list[URLPattern] = [
+    path("alerts", alerts.Alerts.as_view(), name="api-alerts"),
+    path("alerts/batch", alerts.AlertBatch.as_view(), name="api-alerts-batch"),
+    path("alerts/<str:ulid>", alerts.OneAlert.as_view(), name="api-alert"),
+    path("alerts/<str:ulid>/acknowledge", alerts.Acknowledge.as_view(), name="api-alert-acknowledge"),
+    path("alerts/<str:ulid>/dismiss", alerts.Dismiss.as_view(), name="api-alert-dismiss"),
+    path("alerts/<str:ulid>/escalate", alerts.Escalate.as_view(), name="api-alert-escalate"),
+    path("ingest/<str:source>", ingest.Ingest.as_view(), name="api-ingest"),
     path("accounts", estate.Accounts.as_view(), name="api-accounts"),
     path("action-types", actions.ActionTypes.as_view(), name="api-action-types"),
+    path("incidents", incidents.Incidents.as_view(), name="api-incidents"),
     path("incidents/import", imports.Import.as_view(), name="api-incidents-import"),
+    path("incidents/<str:ref>", incidents.OneIncident.as_view(), name="api-incident"),
+    path("incidents/<str:ref>/milestones", incidents.Milestones.as_view(), name="api-incident-milestones"),
+    path("incidents/<str:ref>/timeline", incidents.Timeline.as_view(), name="api-incident-timeline"),
     path("incidents/<str:ref>/suggestions", actions.Suggestions.as_view(), name="api-suggestions"),
     path("incidents/<str:ref>/actions", actions.Actions.as_view(), name="api-actions"),
     path("actions/<str:ulid>", actions.OneAction.as_view(), name="api-action"),
