@@ -54,7 +54,6 @@ def team_named(slug: str) -> Team:
     return Team.objects.get_or_create(slug=slug, defaults={"name": f"{slug.capitalize()} team"})[0]
 
 
-def only_team() -> Team | None:
-    """The team, where there is exactly one."""
-    teams = list(Team.objects.all()[:2])
-    return teams[0] if len(teams) == 1 else None
+def first_team() -> Team | None:
+    """The team that was there first: whose installation this is, where nothing else is said."""
+    return Team.objects.order_by("pk").first()

@@ -71,8 +71,13 @@ def test_a_name_belongs_to_one_team() -> None:
     make.team("other")
     with pytest.raises(CommandError, match="another team"):
         create("--name", "siem", "--scopes", "alerts:read", "--team", "other")
-    with pytest.raises(CommandError, match="blue, other"):
-        create("--name", "new", "--scopes", "alerts:read")
+
+
+def test_without_a_team_it_acts_for_the_first() -> None:
+    make.team("blue")
+    make.team("a-later-one")
+    create("--name", "new", "--scopes", "alerts:read")
+    assert ApiKey.objects.get().account.team.slug == "blue"
 
 
 def test_a_key_ends() -> None:

@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="the program that will use it")
         parser.add_argument("--scopes", required=True, help=f"by comma, of: {', '.join(sorted(KEY_SCOPES))}")
         parser.add_argument("--expires-days", type=int, help="days it may be used; for ever when not given")
-        parser.add_argument("--team", help="slug of the team it acts for; needed when there are several")
+        parser.add_argument("--team", help="slug of the team it acts for; the first team when not given")
 
     def handle(self, **options: Any) -> None:
         at = clock.now()
@@ -43,12 +43,9 @@ class Command(BaseCommand):
 
 
 def _team(slug: str | None) -> Team:
-    if slug:
-        team = Team.objects.filter(slug=slug).first()
-    else:
-        team = people.only_team()
-        if team is None and not Team.objects.exists():
-            return people.team_named("soc")
+    if slug is None:
+        return people.first_team() or people.team_named("soc")
+    team = Team.objects.filter(slug=slug).first()
     if team is None:
         known = ", ".join(Team.objects.order_by("slug").values_list("slug", flat=True)[:20])
         raise CommandError(f"--team is one of: {known}")
