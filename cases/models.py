@@ -16,7 +16,7 @@ class Alert(models.Model):
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     source = models.CharField(max_length=40)
     external_id = models.CharField(max_length=300)
-    finding_key = models.CharField(max_length=64, null=True, unique=True)
+    finding_key = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001 - unique where there is one
     fingerprint = models.CharField(max_length=64)
     title = models.CharField(max_length=500)
     summary = models.TextField(blank=True)
@@ -102,7 +102,9 @@ class Quarantined(models.Model):
     replayed_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["source", "digest"], name="one_quarantine_per_content")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "digest"], name="one_quarantine_per_content")
+        ]
 
     def __str__(self) -> str:
         return f"{self.source} {self.reason}"
@@ -125,7 +127,7 @@ class Incident(models.Model):
     """
 
     ref = models.CharField(max_length=20, unique=True)
-    external_id = models.CharField(max_length=200, null=True, unique=True)
+    external_id = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001 - as above
     title = models.CharField(max_length=500)
     summary = models.TextField(blank=True)
     severity = models.PositiveSmallIntegerField()
@@ -137,7 +139,9 @@ class Incident(models.Model):
     account = models.CharField(max_length=12, blank=True)
     owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="incidents")
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="incidents")
-    tlp = models.CharField(max_length=16, choices=[(t.value, t.value) for t in words.Tlp], default=words.Tlp.AMBER)
+    tlp = models.CharField(
+        max_length=16, choices=[(t.value, t.value) for t in words.Tlp], default=words.Tlp.AMBER
+    )
     is_exercise = models.BooleanField(default=False)
     is_restricted = models.BooleanField(default=False)
     named = models.ManyToManyField(Person, related_name="restricted_incidents", blank=True)
@@ -165,7 +169,9 @@ class Incident(models.Model):
     contained_basis = models.CharField(max_length=12, choices=words.choices(words.Basis), blank=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(severity__lte=100), name="incident_severity_0_to_100")]
+        constraints = [
+            models.CheckConstraint(condition=Q(severity__lte=100), name="incident_severity_0_to_100")
+        ]
         indexes = [
             models.Index(fields=["detected_at"], name="incident_cohort"),
             models.Index(fields=["status", "-severity", "-opened_at"], name="incident_order"),
@@ -351,16 +357,16 @@ _S = words.ActionStatus
 TRANSITIONS: dict[words.ActionStatus, frozenset[words.ActionStatus]] = {
     _S.PROPOSED: frozenset({_S.PLANNED, _S.REFUSED, _S.WITHDRAWN, _S.EXPIRED}),
     _S.PLANNED: frozenset({_S.APPROVED, _S.PLANNED, _S.REJECTED, _S.EXPIRED, _S.WITHDRAWN, _S.REFUSED}),
-    _S.APPROVED: frozenset({_S.APPLYING, _S.DRIFTED, _S.PLANNED, _S.REFUSED, _S.FAILED, _S.EXPIRED, _S.WITHDRAWN}),
+    _S.APPROVED: frozenset(
+        {_S.APPLYING, _S.DRIFTED, _S.PLANNED, _S.REFUSED, _S.FAILED, _S.EXPIRED, _S.WITHDRAWN}
+    ),
     _S.APPLYING: frozenset({_S.APPLIED, _S.FAILED, _S.PARTIAL, _S.UNKNOWN, _S.DRIFTED, _S.CONFLICT}),
     _S.DRIFTED: frozenset({_S.APPROVED, _S.DRIFTED, _S.PLANNED, _S.REJECTED, _S.EXPIRED, _S.WITHDRAWN}),
     _S.APPLIED: frozenset({_S.VERIFIED, _S.REVERTED, _S.UNKNOWN, _S.PARTIAL, _S.FAILED, _S.REVERTING}),
     _S.VERIFIED: frozenset({_S.UNKNOWN, _S.REVERTING}),
     _S.PARTIAL: frozenset({_S.REVERTING, _S.VERIFIED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.VERIFIED, _S.REVERTED, _S.PARTIAL, _S.FAILED, _S.REVERTING}),
-    _S.REVERTING: frozenset(
-        {_S.REVERTED, _S.CONFLICT, _S.PARTIAL, _S.UNKNOWN, _S.VERIFIED, _S.APPLIED}
-    ),
+    _S.REVERTING: frozenset({_S.REVERTED, _S.CONFLICT, _S.PARTIAL, _S.UNKNOWN, _S.VERIFIED, _S.APPLIED}),
     _S.CONFLICT: frozenset({_S.REVERTING, _S.REVERTED, _S.UNKNOWN}),
     _S.FAILED: frozenset(),
     _S.REFUSED: frozenset(),

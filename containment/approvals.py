@@ -78,7 +78,6 @@ def approve(*, action: Action, plan_hash: str, by: Actor, at: datetime, is_fresh
         raise OtherPlan
     if action.expires_at and at > action.expires_at:
         raise Conflict("The plan has expired; plan it again.")
-    assert by.person_id is not None
     with transaction.atomic():
         _decide(action, by=by, decision="approve", at=at, reason="")
         journal.tell(
@@ -141,6 +140,7 @@ def _may_decide(action: Action, by: Actor) -> bool:
 
 def _decide(action: Action, *, by: Actor, decision: str, at: datetime, reason: str) -> None:
     """Write the decision once; the same person's second one for the same plan changes nothing."""
+    assert by.person_id is not None
     try:
         with transaction.atomic():
             Approval.objects.create(

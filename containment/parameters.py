@@ -86,5 +86,5 @@ def _check_one(name: str, value: Any, kind: type, facts: Mapping[str, Any]) -> N
         raise Invalid(f"{name} must be at least {facts['minimum']}.", pointer=pointer)
     if "maximum" in facts and value > facts["maximum"]:
         raise Invalid(f"{name} must be at most {facts['maximum']}.", pointer=pointer)
-    if "pattern" in facts and not re.fullmatch(facts["pattern"], value):
+    if "pattern" in facts and not re.fullmatch(facts["pattern"], str(value)):
         raise Invalid(f"{name} does not have the form {facts['pattern']}.", pointer=pointer)

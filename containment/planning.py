@@ -139,10 +139,11 @@ def plan_claimed(action: Action) -> datetime | None:
     return clock.now() if action.status == ActionStatus.APPROVED else None
 
 
-def refuse(action: Action, reason: str) -> None:
+def refuse(action: Action, reason: str) -> datetime | None:
     """End a request with the reason why it cannot be done; nothing is due any more (None)."""
     story = Story(act="action.refused", title=f"Cannot be done: {title_of(action)}", detail=reason)
     journal.move(action, ActionStatus.REFUSED, story=story, note=reason, due_at=None)
+    return None
 
 
 def store(action: Action, made: Planned, *, affects: JSON) -> None:

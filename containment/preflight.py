@@ -75,7 +75,7 @@ def _dry_run(call: Call, hand: Hand) -> tuple[str, str]:
 
 
 def _simulate(call: Call, names: Names) -> tuple[str, str]:
-    """What the policy simulator says about the role that would act; it knows no SCPs and no session policy."""
+    """What the policy simulator says about the role that would act; it knows no SCPs."""
     need = iam.OPERATIONS[call.name]
     try:
         acting = role_at(call.at, names=names, duty=call.at.duty)

@@ -36,6 +36,8 @@ _DENIED = (
     "ExpiredToken*",
     "RequestExpired",
     "InvalidClientTokenId",
+    "AuthFailure",
+    "UnrecognizedClient*",
 )
 _ABSENT = ("*NotFound*", "NoSuch*", "InvalidPrincipal*")
 

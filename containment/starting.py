@@ -50,29 +50,30 @@ def start(turn: Turn) -> datetime | None:
         return clock.now() + AGAIN
 
 
-def _start_forward(turn: Turn) -> None:
+def _start_forward(turn: Turn) -> datetime | None:
     action = turn.action
     try:
         again = _plan_again(action)
     except UnknownType:
         turn.end(ActionStatus.REFUSED, f"the type {action.type} does not exist any more")
-        return
+        return None
     except (Refused, planning.CannotRead, NotDeclared, WrongAccount) as reason:
         turn.end(ActionStatus.REFUSED, str(reason))
-        return
+        return None
     if again.digest != action.plan_hash:
         _drift(action, again)
-        return
+        return None
     found = preflight.check(turn.plan, hand=turn.hand, names=turn.names)
     denied = [one for one in found if one.answer == preflight.DENIED]
     if denied:
         turn.end(ActionStatus.FAILED, f"not permitted: {denied[0].call}: {denied[0].detail}")
-        return
+        return None
     if any(row.state != StepState.PENDING for row in turn.rows):
         # An earlier approval found things changed before anything was sent.
         planning.write_journal(action, turn.plan)
         turn.reload_rows()
     _take(turn, preflight=[plain(one) for one in found])
+    return None
 
 
 def _plan_again(action: Action) -> planning.Planned:

@@ -93,7 +93,7 @@ class Turn:
 
     def original(self) -> Action:
         """What this undo undoes."""
-        return Action.objects.select_related("incident").get(pk=self.action.reverts_id)
+        return Action.objects.select_related("incident").get(reversions=self.action)
 
     def may_wait(self, seconds: float) -> bool:
         """Whether waiting is better than letting go: briefly, and not for a whole lease."""
@@ -122,14 +122,15 @@ class Turn:
         """Write a step's row."""
         journal.put(self.action, self.rows[seq], **values)
 
-    def finish(self, seq: int, state: StepState, value: JSON, **more: Any) -> None:
-        """Write that a step is in effect, with the value that later steps refer to."""
+    def finish(self, seq: int, state: StepState, value: JSON, **more: Any) -> Outcome:
+        """Write that a step is in effect, with the value that later steps refer to; go on (None)."""
         step = self.plan.steps[seq]
         if step.value and step.seen:
             read = resolved_check(step.seen, results={**self.results(), step.name: value}).read
             value = select(step.value, self.eyes.read(read))
         self.put(seq, state=state, result={"value": value}, error="", finished_at=clock.now(), **more)
         failpoints.reach("recorded", step.name)
+        return None
 
     def lose(self, seq: int, state: StepState, reason: str) -> Lost:
         """Write that a step did not succeed."""

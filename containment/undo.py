@@ -101,7 +101,7 @@ def plan_claimed(undo: Action) -> datetime | None:
 
     AWS is read only for objects that the original may have made without hearing of it.
     """
-    original = Action.objects.select_related("incident").get(pk=undo.reverts_id)
+    original = Action.objects.select_related("incident").get(reversions=undo)
     if original.status not in REVERTIBLE:
         return planning.refuse(undo, f"the action is {original.status}")
     settled = consequences.settled_at(original)

@@ -93,7 +93,7 @@ def rate() -> float:
 @contextmanager
 def using(clock: Clock) -> Iterator[Clock]:
     """Put another clock in place for the length of a `with` block. For tests."""
-    global _clock
+    global _clock  # noqa: PLW0603 - one clock for the process is the point
     before, _clock = _clock, clock
     try:
         yield clock

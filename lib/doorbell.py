@@ -55,7 +55,7 @@ def sweep_of(topic: str) -> Sweep:
 
 def connect(publish: Callable[[str, str], None]) -> None:
     """Say how a bell reaches the broker: `publish(topic, queue)`. Called by `soc.celery`."""
-    global _publish
+    global _publish  # noqa: PLW0603 - one broker for the process
     _publish = publish
 
 
@@ -66,7 +66,7 @@ def ring(topic: str) -> None:
 
 def ring_now(topic: str) -> None:
     """Ring at once. Best effort: a broker that does not answer is logged and left alone a while."""
-    global _quiet_until
+    global _quiet_until  # noqa: PLW0603 - one breaker for the process
     sweep = _sweeps.get(topic)
     if sweep is None or _publish is None:
         return
@@ -75,7 +75,7 @@ def ring_now(topic: str) -> None:
             return
     try:
         _publish(topic, sweep.queue)
-    except Exception as failure:  # every broker library has errors of its own; the sweep will do
+    except Exception as failure:  # noqa: BLE001 - every broker library has errors of its own; the sweep will do
         log.warning("doorbell.failed", extra={"topic": topic, "error": str(failure)})
         with _lock:
             _quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_SECONDS

@@ -111,23 +111,25 @@ def _statements(vendor: str, guard: Guard) -> list[str]:
     says = f"guard: {guard.says}".replace("'", "''")
     if vendor != "postgresql":
         when = f"WHEN {guard.when}" if guard.when else ""
-        return [
-            _drop(vendor, guard),
+        create = (
             f'CREATE TRIGGER "{guard.trigger}" BEFORE {guard.event} ON "{guard.table}" '
-            f"FOR EACH ROW {when} BEGIN SELECT RAISE(ABORT, '{says}'); END",
-        ]
+            f"FOR EACH ROW {when} BEGIN SELECT RAISE(ABORT, '{says}'); END"
+        )
+        return [_drop(vendor, guard), create]
     # A trigger's own WHEN may not hold a sub-query in PostgreSQL, so the condition sits in the function.
-    row = "OLD" if guard.event == "DELETE" else "NEW"
     level = "STATEMENT" if guard.event == "TRUNCATE" else "ROW"
-    test = guard.when or "TRUE"
-    return [
+    returned = {"DELETE": "OLD", "TRUNCATE": "NULL"}.get(guard.event, "NEW")
+    function = (
         f'CREATE OR REPLACE FUNCTION "{guard.trigger}"() RETURNS trigger LANGUAGE plpgsql AS '
-        f"$guard$ BEGIN IF {test} THEN RAISE EXCEPTION '%', '{says}' USING ERRCODE = 'check_violation'; "
-        f"END IF; RETURN {row if level == 'ROW' else 'NULL'}; END $guard$",
-        _drop(vendor, guard),
+        f"$guard$ BEGIN IF {guard.when or 'TRUE'} THEN "
+        f"RAISE EXCEPTION '%', '{says}' USING ERRCODE = 'check_violation'; "
+        f"END IF; RETURN {returned}; END $guard$"
+    )
+    create = (
         f'CREATE TRIGGER "{guard.trigger}" BEFORE {guard.event} ON "{guard.table}" '
-        f'FOR EACH {level} EXECUTE FUNCTION "{guard.trigger}"()',
-    ]
+        f'FOR EACH {level} EXECUTE FUNCTION "{guard.trigger}"()'
+    )
+    return [function, _drop(vendor, guard), create]
 
 
 def install_after_migrate(*, using: str, **_: Any) -> None:

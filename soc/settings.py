@@ -14,21 +14,38 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- declared settings -----------------------------------------------------------------------------
 
-_data = env.declare("QUELL_DATA", "directory for everything Quell keeps on disk", default=str(BASE_DIR / ".quell/data"))
-_database = env.declare("DATABASE_URL", "sqlite:////path or postgresql://user:password@host/name", secret=True)
-_redis = env.declare("REDIS_URL", "redis://:password@host:port/0, the doorbell between processes", secret=True)
+_data = env.declare(
+    "QUELL_DATA", "directory for everything Quell keeps on disk", default=str(BASE_DIR / ".quell/data")
+)
+_database = env.declare(
+    "DATABASE_URL", "sqlite:////path or postgresql://user:password@host/name", secret=True
+)
+_redis = env.declare(
+    "REDIS_URL", "redis://:password@host:port/0, the doorbell between processes", secret=True
+)
 _secret = env.declare("QUELL_SECRET_KEY", "signs sessions; at least 32 characters", secret=True)
 _base_url = env.declare("QUELL_BASE_URL", "how browsers reach Quell", default="http://127.0.0.1:8000")
-_hosts = env.declare("QUELL_ALLOWED_HOSTS", "host names that are answered, by comma", default="127.0.0.1,localhost")
-_process = env.declare(
-    "QUELL_PROCESS", "which of the processes this is: web, worker-general, worker-collect, worker-containment, beat"
+_hosts = env.declare(
+    "QUELL_ALLOWED_HOSTS", "host names that are answered, by comma", default="127.0.0.1,localhost"
 )
-_rate = env.declare("QUELL_CLOCK_RATE", "how fast the product's clock runs; above 1 only in tests", default="1")
+_process = env.declare(
+    "QUELL_PROCESS",
+    "which of the processes this is: web, worker-general, worker-collect, worker-containment, beat",
+)
+_rate = env.declare(
+    "QUELL_CLOCK_RATE", "how fast the product's clock runs; above 1 only in tests", default="1"
+)
 _testing = env.declare("QUELL_TESTING", "1 in the test suite; allows a fast clock", default="0")
-_expiry = env.declare("QUELL_PLAN_HOURS", "hours after which a plan that nobody approved expires", default="24")
-_review = env.declare("QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7")
+_expiry = env.declare(
+    "QUELL_PLAN_HOURS", "hours after which a plan that nobody approved expires", default="24"
+)
+_review = env.declare(
+    "QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7"
+)
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
-_proxies = env.declare("QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma")
+_proxies = env.declare(
+    "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
+)
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -48,7 +65,8 @@ if not SECRET_KEY and QUELL_TESTING:
     SECRET_KEY = "only-for-the-test-suite-" + "0" * 32
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured(
-        "QUELL_SECRET_KEY must be set and at least 32 characters long; ./quell makes one for its data directory"
+        "QUELL_SECRET_KEY must be set and at least 32 characters long;"
+        " ./quell makes one for its data directory"
     )
 
 # --- Django ----------------------------------------------------------------------------------------

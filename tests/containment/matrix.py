@@ -168,6 +168,7 @@ def run_case(world: World, base: Base, case: Case) -> Verdict:
 
 def _run(world: World, base: Base, case: Case, subject: Subject) -> Verdict:
     target, params = subject.aim(world)
+    original: Action | None = None
     if case.phase == "undo":
         original = world.apply(case.type_id, target, params)
         assert original.status == "verified", original.note
@@ -180,7 +181,7 @@ def _run(world: World, base: Base, case: Case, subject: Subject) -> Verdict:
         return case.how == "die" and point == case.what and step == case.at
 
     with dying(here) as died:
-        if case.phase == "apply":
+        if original is None:
             action = _patiently_apply(world, case.type_id, target, params)
         else:
             action = _patiently_revert(world, original)

@@ -309,9 +309,11 @@ def test_unrelated_edits_survive_apply_and_undo(world: World, type_id: str) -> N
     assert back.status == "verified", back.note
     after = subject.look(world)
     isolated_before = {}
+    beside = subject.unrelated
+    assert beside is not None
 
     def look_at_unrelated_alone() -> None:
-        subject.unrelated(world)  # type: ignore[misc]
+        beside(world)
         isolated_before["look"] = subject.look(world)
 
     isolated(world, look_at_unrelated_alone)
@@ -345,7 +347,7 @@ def test_a_refusal_of_each_call_in_turn_leaves_nothing_open(world: World, type_i
 
     isolated(world, count)
     for number in range(1, numbers[0] + 1):
-        isolated(world, lambda number=number: _refuse(world, type_id, number))  # type: ignore[misc]
+        isolated(world, lambda number=number: _refuse(world, type_id, number))
 
 
 def _refuse(world: World, type_id: str, number: int) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from cases.models import Action, Alert
+from cases.models import Action, Alert, Incident
 from containment import coverage, reconciling, sweeps
 from containment.suggesting import suggestions
 from lib import clock
@@ -63,20 +63,19 @@ def test_a_key_switched_on_again_is_an_alarm_and_no_longer_contained(world: Worl
     world.clock.advance(40)
     action = look(world, action)
 
-    world.incident.refresh_from_db()
+    lifted = Incident.objects.get(pk=world.incident.pk)
     assert action.status == "unknown"
     assert "lifted by someone" in action.alarm
-    assert world.incident.contained_at is None
-    assert world.incident.first_contained_at == first
+    assert lifted.contained_at is None
+    assert lifted.first_contained_at == first
     assert world.wire.sent == ["iam:UpdateAccessKey"], "the reconciler does not fight"
 
     _turn_key("Inactive")(world)
     world.clock.advance(400)
     action = look(world, action)
-    world.incident.refresh_from_db()
     assert action.status == "verified"
     assert action.alarm == ""
-    assert world.incident.contained_at is not None
+    assert Incident.objects.get(pk=world.incident.pk).contained_at is not None
 
 
 def test_a_late_request_of_ours_is_set_right_again(world: World) -> None:
@@ -160,10 +159,10 @@ def test_milestones_come_from_the_journal(world: World) -> None:
     assert world.incident.responded_at == step.finished_at
     assert world.incident.contained_at == action.verified_at
     back = world.revert(action)
-    world.incident.refresh_from_db()
+    undone = Incident.objects.get(pk=world.incident.pk)
     assert back.status == "verified"
-    assert world.incident.contained_at is None
-    assert world.incident.responded_at == step.finished_at
+    assert undone.contained_at is None
+    assert undone.responded_at == step.finished_at
 
 
 def test_coverage_names_what_is_open_first(world: World) -> None:

@@ -64,7 +64,7 @@ class Wire:
     faults: dict[int, str | AwsError] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     landed: list[tuple[str, str]] = field(default_factory=list)
-    late: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
+    late: list[tuple[datetime, Callable[[], object]]] = field(default_factory=list)
     stale: float = 0.0
     reads: set[str] = field(default_factory=set)
     before_read: Callable[[str], None] | None = None
@@ -78,7 +78,7 @@ class Wire:
     def between(self) -> Iterator[Wire]:
         """Put this wire in place for the length of a `with` block."""
         self._read, self._send = aws.read, aws.send
-        aws.read, aws.send = self.read, self.send  # type: ignore[assignment]
+        aws.read, aws.send = self.read, self.send
         try:
             yield self
         finally:

@@ -62,8 +62,7 @@ class IsolateInstance(ActionType):
     )
     fallback = (
         "make a security group without any rule in the instance's VPC",
-        "for each interface:"
-        " aws ec2 modify-network-interface-attribute --network-interface-id ENI --groups GROUP",
+        "aws ec2 modify-network-interface-attribute --network-interface-id ENI --groups GROUP",
     )
 
     def plan(self, ctx: Context) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from containment.actions import register
 from containment.describing import ActionType, Context, Steps
@@ -50,7 +51,7 @@ class RevokeRoleSessions(ActionType):
             raise Refused(f"there is no role {role}")
         if found["Role"]["Path"].startswith(AWS_MANAGED_PATHS):
             raise Refused(f"{role} is managed by AWS; its policies cannot be changed")
-        named = {"RoleName": role, "PolicyName": f"{ctx.mark}-revoke"}
+        named: dict[str, Any] = {"RoleName": role, "PolicyName": f"{ctx.mark}-revoke"}
         document = {
             "Version": "2012-10-17",
             "Statement": [
@@ -82,7 +83,7 @@ class RevokeRoleSessions(ActionType):
             facts={"max_session_seconds": lasts},
             notes={"role": {"arn": found["Role"]["Arn"], "path": found["Role"]["Path"]}},
             changes=(
-                f"Every session of role {role} issued until {ctx.params.margin} s after the call is denied everything",
+                f"Sessions of role {role} issued until {ctx.params.margin} s after the call are denied all",
             ),
         )
 
