@@ -14,6 +14,9 @@ from lib import clock
 
 WITHOUT_AWS = frozenset({"web", "worker-general", "beat"})
 PROCESSES = WITHOUT_AWS | {"worker-collect", "worker-containment"}
+GRANT_NOTHING = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV"})
+"""Set by ECS and Fargate in every container; they say where it runs, and no more."""
+
 LEAST_DISTINCT_CHARACTERS = 8
 
 
@@ -65,7 +68,7 @@ def _only_for_tests() -> Iterator[checks.Error]:
 
 def _aws_rights() -> Iterator[checks.Error]:
     """Who parses what attackers wrote, or faces the network, holds no AWS rights (DESIGN §10)."""
-    found = sorted(name for name in os.environ if name.startswith("AWS_"))
+    found = sorted(name for name in os.environ if name.startswith("AWS_") and name not in GRANT_NOTHING)
     if found:
         yield checks.Error(
             f"{settings.QUELL_PROCESS} has {', '.join(found)} in its environment",

@@ -67,6 +67,11 @@ class Desk:
         """The answer to a GET. Raises `StoryFailed` for anything but success."""
         return self._send(Request(f"{self.url}/api/v1/{path}"))  # noqa: S310 - the caller's own address
 
+    def rows(self, path: str) -> list[Json]:
+        """The first page of a list."""
+        results: list[Json] = self.get(path)["results"]
+        return results
+
     def post(self, path: str, body: Json) -> Json:
         """The answer to a POST of JSON. Raises `StoryFailed` for anything but success."""
         return self._send(
@@ -141,33 +146,30 @@ def _attack(*, simulator: str, base_url: str, secret: str, at: datetime) -> list
 def _answer(desk: Desk, findings: list[Json]) -> Told:
     """Wait for the rule to open the incident, then ask for the plan and wait for it."""
     severe = [finding["id"] for finding in findings if finding["severity"] >= SEVERE]
-    suggestion, incident = _until("an incident that suggests what to do", lambda: _suggestion(desk, severe))
-    action = _existing(desk, incident) or desk.post(
-        f"incidents/{incident}/actions?wait=10",
-        {name: suggestion[name] for name in ("type", "target", "params")},
-    )
+    action = _until("an incident that suggests what to do", lambda: _action(desk, severe))
     planned = _until("the plan", lambda: _planned(desk, action["id"]))
     if planned["status"] in OVER:
-        raise StoryFailed(f"the action is {planned['status']}: {planned.get('note', '')}")
-    return Told(incident=incident, action=planned["id"], status=planned["status"], findings=len(findings))
+        raise StoryFailed(f"the action is {planned['status']}: {planned['note']}")
+    return Told(
+        incident=planned["incident"], action=planned["id"], status=planned["status"], findings=len(findings)
+    )
 
 
-def _suggestion(desk: Desk, finding_ids: list[str]) -> tuple[Json, str] | None:
-    """The wanted suggestion and its incident, once one of the findings is in an incident that has it."""
+def _action(desk: Desk, finding_ids: list[str]) -> Json | None:
+    """The action that an earlier attempt asked for, or one that an incident of the findings suggests."""
     for finding_id in finding_ids:
-        for alert in desk.get(f"alerts?source=guardduty&external_id={finding_id}")["results"]:
+        for alert in desk.rows(f"alerts?source=guardduty&external_id={finding_id}"):
             if not alert["incident"]:
                 continue
-            for suggestion in desk.get(f"incidents/{alert['incident']}/suggestions")["results"]:
+            path = f"incidents/{alert['incident']}"
+            for action in desk.rows(f"{path}/actions"):
+                if action["type"] == WANTED and action["status"] not in OVER:
+                    return action
+            for suggestion in desk.rows(f"{path}/suggestions"):
                 if suggestion["type"] == WANTED:
-                    return suggestion, alert["incident"]
+                    asked = {name: suggestion[name] for name in ("type", "target", "params")}
+                    return desk.post(f"{path}/actions", asked)
     return None
-
-
-def _existing(desk: Desk, incident: str) -> Json | None:
-    """The action that an earlier attempt asked for."""
-    actions = desk.get(f"incidents/{incident}/actions")["results"]
-    return next((one for one in actions if one["type"] == WANTED and one["status"] not in OVER), None)
 
 
 def _planned(desk: Desk, action: str) -> Json | None:

@@ -49,6 +49,14 @@ def test_what_makes_it_unfit(production: Settings, name: str, value: object, exp
         checks.refuse_unfit()
 
 
+def test_where_a_container_runs_is_no_right(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in checks.GRANT_NOTHING:
+        monkeypatch.setenv(name, "eu-west-1")
+    assert found() == []
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/x")
+    assert found() == ["quell.E002"]
+
+
 @pytest.mark.parametrize("process", sorted(checks.PROCESSES))
 def test_aws_settings_only_where_they_are_needed(
     process: str, production: Settings, monkeypatch: pytest.MonkeyPatch

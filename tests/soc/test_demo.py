@@ -15,17 +15,20 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
+from pytest_django.live_server_helper import LiveServer
 
 from audit import record
 from audit.models import AuditEvent
-from cases.models import Alert, Incident, TimelineEntry, TriageRule
+from cases.models import Action, Alert, Incident, TimelineEntry, TriageRule
 from cases.words import AlertStatus, MilestoneKind, Phase, Verdict
 from estate.models import Account
-from identity.models import User
+from identity.actors import SYSTEM
+from identity.models import ApiKey, User
 from lib import clock
-from soc.demo import history
+from soc import sweeping
+from soc.demo import history, story
 from tests import make
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -208,3 +211,54 @@ def test_no_simulator_is_said_in_words(address: str) -> None:
     with pytest.raises(CommandError, match=r"127\.0\.0\.1:1/_sim/estate|is not an address"):
         load(address)
     assert not User.objects.exists()
+
+
+def play(simulator: str, base_url: str) -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("play_story", "--simulator", simulator, "--base-url", base_url, stdout=out)
+    summary: dict[str, Any] = json.loads(out.getvalue())
+    return summary
+
+
+def test_a_story_that_fails_says_why_ends_its_key_and_can_begin_again(simulator: str) -> None:
+    make.team()
+    for _ in range(2):
+        with pytest.raises(CommandError, match=r"simulator\.story"):
+            play(simulator, "http://127.0.0.1:1")
+    assert AuditEvent.objects.filter(act=story.BEGUN).count() == 1
+    assert [key.revoked_at is not None for key in ApiKey.objects.all()] == [True, True]
+
+
+def test_a_story_that_was_played_is_not_played_again(simulator: str) -> None:
+    with transaction.atomic():
+        record.record(act=story.PLAYED, by=SYSTEM, at=clock.now(), on=("incident", "INC-2026-0001"))
+    assert play(simulator, "http://127.0.0.1:1") == {"played": False}
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_story_becomes_an_incident_by_the_rule_and_asks_for_the_plan(
+    simulator: str, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the general worker's sweep in a thread of ours; nobody plans, so the action stays proposed."""
+    monkeypatch.setattr(history, "live", lambda **_: None)
+    monkeypatch.setattr(story, "PATIENCE_SECONDS", 6.0)
+    load(simulator)
+    sweeper = sweeping.Sweeper(process="worker-general", every=0.2)
+    sweeper.start()
+    try:
+        with pytest.raises(CommandError, match="the plan did not come"):
+            play(simulator, live_server.url)
+        first = counts_of_story()
+        with pytest.raises(CommandError, match="the plan did not come"):
+            play(simulator, live_server.url)
+    finally:
+        sweeper.stop()
+    assert counts_of_story() == first, "the second attempt told the same story"
+    action = Action.objects.get()
+    assert (action.type, action.status) == (story.WANTED, "proposed")
+    assert action.incident.title.startswith("The user ci-deploy")
+
+
+def counts_of_story() -> tuple[int, int, int]:
+    return Alert.objects.count(), Incident.objects.count(), Action.objects.count()
