@@ -152,7 +152,7 @@ def _says(action: Action) -> str:
     if action.status == ActionStatus.PLANNED:
         return "Planned, waits for approval"
     if action.status == ActionStatus.VERIFIED and action.verified_at:
-        return f"Verified {action.verified_at:%H:%M:%S}"
+        return f"{'Done, read back' if action.reverts_id else 'Verified'} {action.verified_at:%H:%M:%S}"
     return ""
 
 
