@@ -225,6 +225,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "AlertStatus": "soc.api.openapi.ALERT_STATUS",
+        "IncidentStatus": "soc.api.openapi.INCIDENT_STATUS",
+    },
 }
 
 # --- Celery: a pool of processes and a doorbell; the database is the queue of record ------------------

@@ -7,6 +7,12 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from cases.words import AlertStatus, Phase
+
+# Choices that share the field name `status`, so that each gets a name of its own (see the settings).
+ALERT_STATUS = [status.value for status in AlertStatus]
+INCIDENT_STATUS = [phase.value for phase in Phase]
+
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """A program's key."""
