@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.core import signing
 from django.db.models import Count, Q, QuerySet
 
-from cases import access
+from cases import queries
 from cases.models import Alert, Incident
 from cases.words import Phase
 from estate.queries import accounts_for
@@ -27,6 +27,9 @@ VIEWS = (
     ("closed", "Closed"),
     ("all", "All"),
 )
+
+OPEN = tuple(phase.value for phase in Phase if phase != Phase.CLOSED)
+PHASES: dict[str, tuple[str, ...]] = {"closed": (Phase.CLOSED.value,), "all": ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ def page(actor: Actor, asked: Filter, *, cursor: str = "") -> Page:
     """One page of the incidents that fit. `Invalid` for a cursor that is not one of ours."""
     incidents = _matching(actor, asked)
     count = incidents.order_by()[: COUNT_LIMIT + 1].count()
-    rows = list(_after(incidents, cursor).select_related("owner", "team")[: PAGE + 1])
+    rows = list(_after(incidents, cursor)[: PAGE + 1])
     more, rows = len(rows) > PAGE, rows[:PAGE]
     return Page(
         filter=asked,
@@ -86,17 +89,16 @@ def page(actor: Actor, asked: Filter, *, cursor: str = "") -> Page:
 
 
 def _matching(actor: Actor, asked: Filter) -> QuerySet[Incident]:
-    incidents = access.incidents_for(actor)
-    if asked.view in {"open", "mine", "uncontained"}:
-        incidents = incidents.exclude(status=Phase.CLOSED)
-    if asked.view == "mine":
-        incidents = incidents.filter(owner=actor.person_id)
+    incidents = queries.incidents(
+        actor,
+        queries.IncidentFilter(
+            status=PHASES.get(asked.view, OPEN),
+            owner="me" if asked.view == "mine" else "",
+            q=asked.q,
+        ),
+    )
     if asked.view == "uncontained":
         incidents = incidents.filter(contained_at=None)
-    if asked.view == "closed":
-        incidents = incidents.filter(status=Phase.CLOSED)
-    if asked.q:
-        incidents = incidents.filter(Q(title__icontains=asked.q) | Q(ref__icontains=asked.q))
     return incidents.order_by("-severity", "-opened_at", "-pk")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from cases import access
+from cases import access, queries
 from cases import ruler as rulers
 from cases.forms import PhaseForm, SeverityForm
 from cases.milestones import LABELS
@@ -184,8 +184,7 @@ def head(actor: Actor, incident: Incident, *, tab: str) -> Head:
 
 def alerts_of(actor: Actor, incident: Incident) -> QuerySet[Alert]:
     """The incident's alerts that the actor may read, worst first."""
-    found = access.alerts_for(actor).filter(incident=incident)
-    return found.select_related("assignee", "incident").order_by("-severity", "-last_seen_at", "-pk")
+    return queries.alerts_of(actor, incident).select_related("assignee", "incident")
 
 
 def person_of(actor: Actor) -> Person:

@@ -13,10 +13,9 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from django.core import signing
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q, QuerySet
 
-from cases import access
+from cases import queries
 from cases.models import Alert
 from cases.words import AlertStatus, Band
 from estate.models import Account
@@ -153,7 +152,7 @@ def page(actor: Actor, asked: Filter, *, cursor: str = "") -> Queue:
     since = ids.ulid()[:10] + "0" * 16
     alerts = matching(actor, asked)
     accounts = {account.account_id: account for account in accounts_for(actor).order_by("name")[:2000]}
-    rows = list(_after(alerts, cursor).select_related("assignee", "incident").defer(*SHOWN)[: PAGE + 1])
+    rows = list(_after(alerts, cursor).defer(*SHOWN)[: PAGE + 1])
     bands = list(alerts.values_list("severity_band", flat=True)[: COUNT_LIMIT + 1])
     more = len(rows) > PAGE
     rows = rows[:PAGE]
@@ -174,17 +173,17 @@ def page(actor: Actor, asked: Filter, *, cursor: str = "") -> Queue:
 
 def matching(actor: Actor, asked: Filter) -> QuerySet[Alert]:
     """The alerts that fit, worst first."""
-    alerts = access.alerts_for(actor)
-    if statuses := STATUSES[asked.status]:
-        alerts = alerts.filter(status__in=statuses)
-    if asked.severity:
-        alerts = alerts.filter(severity__gte=FLOORS[Band(asked.severity)])
-    if asked.account:
-        alerts = alerts.filter(account=asked.account)
+    alerts = queries.alerts(
+        actor,
+        queries.AlertFilter(
+            status=tuple(STATUSES[asked.status]),
+            severity__gte=FLOORS[Band(asked.severity)] if asked.severity else None,
+            account=asked.account,
+            q=asked.q,
+        ),
+    )
     if asked.owner:
         alerts = alerts.filter(Q(assignee=actor.person_id) | Q(assignee=None))
-    if asked.q:
-        alerts = _containing(alerts, asked.q)
     return alerts.order_by("-severity", "-last_seen_at", "-id")
 
 
@@ -203,19 +202,6 @@ def news(actor: Actor, asked: Filter, *, since: str) -> News:
     bands = list(matching(actor, asked).filter(ulid__gt=since).values_list("severity", flat=True)[:100])
     return News(
         count=len(bands), high=sum(1 for severity in bands if severity >= 70), is_more=len(bands) == 100
-    )
-
-
-def _containing(alerts: QuerySet[Alert], text: str) -> QuerySet[Alert]:
-    alerts = alerts.annotate(
-        resources_text=Cast("resources", TextField()), observables_text=Cast("observables", TextField())
-    )
-    return alerts.filter(
-        Q(title__icontains=text)
-        | Q(type__icontains=text)
-        | Q(external_id__icontains=text)
-        | Q(resources_text__icontains=text)
-        | Q(observables_text__icontains=text)
     )
 
 

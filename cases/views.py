@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import access, bulk, incident_list, overview, queue, triage
+from cases import access, bulk, incident_list, overview, queries, queue, triage
 from cases.forms import (
     DISMISSALS,
     CloseForm,
@@ -23,9 +22,8 @@ from cases.forms import (
     PhaseForm,
     SeverityForm,
 )
-from cases.milestones import record as record_milestone
 from cases.models import Alert, Incident, RawDocument
-from cases.words import Band, MilestoneKind, MilestoneSource, Phase, Verdict
+from cases.words import Band, MilestoneKind, Phase, Verdict
 from estate.models import Account
 from estate.queries import account_of
 from identity.actors import Actor
@@ -45,6 +43,7 @@ class Facts:
     account: Account | None
     documents: list[RawDocument]
     latency: timedelta | None
+    earlier: list[tuple[int, str, datetime]]
 
 
 # --- alerts -------------------------------------------------------------------------------------------
@@ -324,6 +323,7 @@ def _panel(request: HttpRequest, actor: Actor, found: Alert) -> dict[str, Any]:
             account=account_of(found.account) if found.account else None,
             documents=list(found.documents.order_by("-received_at", "-pk")[:DOCUMENTS]),
             latency=latency if latency > timedelta(0) else None,
+            earlier=queries.earlier_verdicts(found) if found.episode > 1 else [],
         ),
     }
 
@@ -405,15 +405,10 @@ def _add_note(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-@transaction.atomic
-def _record(*, kind: MilestoneKind, **stated: Any) -> None:
-    record_milestone(kind=kind, source=MilestoneSource.PERSON, **stated)
-
-
 def _stated(form: MilestoneForm, incident: Incident, actor: Actor) -> bool:
     """Record the statement; what the record refuses becomes an error of the form."""
     try:
-        _record(
+        triage.state(
             incident=incident,
             kind=MilestoneKind(form.cleaned_data["kind"]),
             at=form.cleaned_data["at"],

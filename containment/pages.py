@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import IN_FORCE, ActionStatus
 from containment import coverage as covering
@@ -14,6 +15,8 @@ from containment.models import StepState
 from containment.presentation import MOVING, ActionView, StepView
 from containment.queries import actions_of
 from containment.suggesting import Suggestion, suggestions
+from identity.actors import Actor
+from identity.permissions import Permission
 
 SOON = 1
 WATCHED = 3
@@ -62,6 +65,7 @@ class Panel:
     """Everything of an incident's containment. `every`: seconds until it is worth asking again, or 0."""
 
     coverage: list[covering.Row]
+    hidden: int
     tally: Tally
     suggestions: list[Suggestion]
     actions: list[Entry]
@@ -87,19 +91,28 @@ class ThreeValues:
     now: str
 
 
-def panel(incident: Incident) -> Panel:
-    """The incident's containment. Five queries."""
-    rows = covering.coverage(incident)
-    actions = list(actions_of(incident))
-    is_open = incident.status != "closed"
+def panel(actor: Actor, incident: Incident) -> Panel:
+    """The incident's containment, as far as the actor's accounts reach; the rest is counted."""
+
+    def is_seen(account: str) -> bool:
+        if account not in seen:
+            seen[account] = permits(actor, Permission.READ_ACTIONS, team=incident.team_id, account=account)
+        return seen[account]
+
+    seen: dict[str, bool] = {}
+    everything = covering.coverage(incident)
+    rows = [row for row in everything if is_seen(row.account)]
+    actions = [action for action in actions_of(incident) if is_seen(action.target.get("account", ""))]
+    offered = suggestions(incident) if incident.status != "closed" else []
     return Panel(
+        hidden=len(everything) - len(rows),
         coverage=rows,
         tally=Tally(
             total=len(rows),
             contained=sum(1 for row in rows if not row.is_open),
             open=sum(1 for row in rows if row.is_open),
         ),
-        suggestions=suggestions(incident) if is_open else [],
+        suggestions=[one for one in offered if is_seen(one.target["account"])],
         actions=entries(actions),
         every=_soonest(actions),
     )

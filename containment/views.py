@@ -21,7 +21,7 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh, signed_in, to_sign_in
 from lib import clock, fragments
-from lib.errors import Conflict, Invalid
+from lib.errors import Conflict, Forbidden, Invalid
 
 REASON_LENGTH = 2000
 
@@ -32,13 +32,15 @@ def panel(request: HttpRequest, ref: str) -> HttpResponse:
     """Coverage, suggestions and actions: a slot of the incident page, or a page of its own."""
     actor = actor_of(request)
     incident = access.incident_for(actor, ref)
-    shown = pages.panel(incident)
+    shown = pages.panel(actor, incident)
     head = overview.head(actor, incident, tab="containment")
     context = {"panel": shown, "incident": incident, "head": head}
     if not fragments.is_partial(request, "containment"):
         return render(request, "containment/incident.html", context)
     states = [(e.action.ulid, e.action.status, e.action.updated_at, e.action.alarm) for e in shown.actions]
-    tag = fragments.tag_of(shown.coverage, shown.suggestions, states, incident.contained_at, incident.status)
+    tag = fragments.tag_of(
+        shown.coverage, shown.hidden, shown.suggestions, states, incident.contained_at, incident.status
+    )
     response = fragments.unchanged(request, tag)
     if response is None:
         response = render(request, "containment/_panel.html", context | {"is_partial": True})
@@ -53,6 +55,11 @@ def propose(request: HttpRequest, ref: str) -> HttpResponse:
     actor = actor_of(request)
     incident = access.incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
     chosen = _chosen(request, incident)
+    reaches = access.permits(
+        actor, Permission.PLAN_ACTIONS, team=incident.team_id, account=chosen.target["account"]
+    )
+    if not reaches:
+        raise Forbidden("Your role does not cover the account of this target.")
     action = planning.propose(
         incident=incident,
         type_id=chosen.type,

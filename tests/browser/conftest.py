@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from django.db import connections
-from django.test import TransactionTestCase
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -21,8 +20,6 @@ from lib import aws, clock
 from simulator.server import Simulator
 from tests import make, needs
 from tests.containment.world import accounts_of
-
-assert TransactionTestCase  # the guard-aware clean-up of tests/conftest.py applies to live servers, too
 
 
 @pytest.fixture(scope="session")

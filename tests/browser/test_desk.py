@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
@@ -294,7 +295,7 @@ def test_a_rejected_plan_keeps_its_reason(desk: Open, incident: Incident, people
 
 def test_hostile_text_never_becomes_an_element(desk: Open, people: dict[str, Actor]) -> None:
     incident = make.incident(title=MARKER, summary=MARKER)
-    values = {
+    values: dict[str, Any] = {
         "title": MARKER,
         "type": MARKER,
         "summary": MARKER,
