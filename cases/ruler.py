@@ -14,7 +14,7 @@ from lib.durations import in_words
 
 WIDTH = 1040.0
 LEFT, RIGHT = 12.0, 1028.0
-LEVELS = 3
+LEVELS = 4
 LEVEL_HEIGHT = 28.0
 LETTER = 6.3
 GAP = 12.0
@@ -148,30 +148,45 @@ class _Scale:
 
 
 def _place(moments: list[Point], scale: _Scale) -> tuple[list[Mark], int]:
-    """Put each label on the lowest level where it touches no other; later marks first, they crowd."""
-    taken: list[list[tuple[float, float]]] = [[] for _ in range(LEVELS)]
+    """Put each label on the lowest level where it touches no other and no tick runs through a label."""
+    placed: list[_Box] = []
     marks: list[Mark] = []
-    used = 0
     for point in reversed(moments):
         x = scale.x(point.at)
         width = LETTER * max(len(label_of(point)), 8)
         is_left = x + width + 4 > WIDTH
         low, high = (x - width - 4, x) if is_left else (x, x + width + 4)
-        level = next((n for n in range(LEVELS) if _is_free(taken[n], low, high) and low >= 0), None)
-        if level is not None:
-            taken[level].append((low, high))
-            used = max(used, level + 1)
+        boxes = [_Box(x=x, low=low, high=high, level=level) for level in range(LEVELS)]
+        box = next((box for box in boxes if low >= 0 and all(box.is_clear_of(one) for one in placed)), None)
+        if box is not None:
+            placed.append(box)
         marks.append(
             Mark(
                 point=point,
                 x=x,
-                top=float(level if level is not None else -1),
+                top=float(box.level if box is not None else -1),
                 text_x=x - 4 if is_left else x + 4,
                 is_left=is_left,
-                has_label=level is not None,
+                has_label=box is not None,
             )
         )
-    return list(reversed(marks)), max(used, 1)
+    return list(reversed(marks)), max([box.level + 1 for box in placed], default=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Box:
+    """A label's room on its level, and the tick that runs down from it at `x`."""
+
+    x: float
+    low: float
+    high: float
+    level: int
+
+    def is_clear_of(self, other: _Box) -> bool:
+        if self.level == other.level:
+            return self.high + GAP <= other.low or self.low >= other.high + GAP
+        upper, lower = (self, other) if self.level > other.level else (other, self)
+        return not lower.low - 2 < upper.x < lower.high + 2
 
 
 def _lift(mark: Mark, *, base: float) -> Mark:
@@ -190,10 +205,6 @@ def _lift(mark: Mark, *, base: float) -> Mark:
 def label_of(point: Point) -> str:
     """The name of a mark as drawn."""
     return f"{point.label}, estimated" if point.estimated else point.label
-
-
-def _is_free(taken: list[tuple[float, float]], low: float, high: float) -> bool:
-    return all(high + GAP <= start or low >= end + GAP for start, end in taken)
 
 
 def _spans(

@@ -137,6 +137,14 @@ def hms(at: datetime | None) -> str:
 
 
 @register.filter
+def hms_day(at: datetime | None) -> str:
+    """`02:47:30` today, `23 Nov 11:07` on another day; empty for None."""
+    if at is None or at.astimezone(UTC).date() == clock.now().astimezone(UTC).date():
+        return hms(at)
+    return f"{at.astimezone(UTC):%-d %b %H:%M}"
+
+
+@register.filter
 def iso(at: datetime | None) -> str:
     """RFC 3339 in UTC, for `datetime` attributes."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else ""
@@ -195,13 +203,12 @@ def moment_ago(at: datetime | None) -> SafeString:
 @register.simple_tag
 def when(at: datetime) -> SafeString:
     """A time in a column whose head says UTC: clock today, date and clock before, then the age."""
-    today = at.astimezone(UTC).date() == clock.now().astimezone(UTC).date()
     return format_html(
         '<time class="when" datetime="{0}" title="{1}">{2} '
         '<span class="rel" data-since="{0}">{3}</span></time>',
         iso(at),
         utc(at),
-        hms(at) if today else f"{at.astimezone(UTC):%-d %b %H:%M}",
+        hms_day(at),
         age(at),
     )
 
@@ -296,7 +303,7 @@ def unlocalized(number: float) -> str:
 @register.filter
 def contained_at(at: datetime | None) -> str:
     """`Contained 02:17:21`."""
-    return f"Contained {hms(at)}".rstrip()
+    return f"Contained {hms_day(at)}".rstrip()
 
 
 @register.filter

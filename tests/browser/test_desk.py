@@ -152,6 +152,7 @@ def test_going_somewhere_and_back(desk: Open, people: dict[str, Actor]) -> None:
     expect(page.locator("#panel h2")).to_have_text("The alert")
     page.go_back()
     expect(page.locator("#panel")).to_be_empty()
+    page.wait_for_load_state()  # going back loads the list again; no alert stays behind in the browser
     page.go_forward()
     expect(page.locator("#panel h2")).to_have_text("The alert")
     assert alert.ulid in page.url
@@ -250,6 +251,9 @@ def test_the_incident_learns_of_a_verified_action_by_itself(
 
     expect(watching.page.locator("#containment td[data-cell=verified]")).to_be_visible(timeout=15000)
     expect(watching.page.locator("#standing")).to_have_attribute("data-state", "contained", timeout=15000)
+    expect(watching.page.locator("#brief")).to_contain_text("by Quell, read back from AWS")
+    expect(watching.page.locator("#entries")).to_contain_text("Verified")
+    expect(watching.page.locator("#aside")).not_to_contain_text("Plan containment")
     assert watching.page.evaluate("window.sameDocument") is True
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -19,6 +19,7 @@ from cases.words import AlertStatus, MilestoneKind, Phase, Verdict
 from identity.actors import Actor
 from lib import clock, ids
 from lib.clock import ManualClock
+from soc import errors
 from tests import make
 
 pytestmark = pytest.mark.fast
@@ -672,3 +673,14 @@ def test_an_error_page_says_what_and_to_whom(viewer: Actor) -> None:
     assert "There is no such incident, or it is not yours to see." in missing.content.decode()
     assert refused.status_code == 403
     assert "You are viewer" in " ".join(refused.content.decode().split())
+
+
+def test_the_page_for_our_own_failures_asks_the_database_nothing(db: None) -> None:
+    request = RequestFactory().get("/alerts")
+
+    with CaptureQueriesContext(connection) as queries:
+        response = errors.broken(request)
+
+    assert response.status_code == 500
+    assert "This page failed" in response.content.decode()
+    assert len(queries) == 0

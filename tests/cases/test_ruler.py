@@ -73,6 +73,11 @@ def test_labels_never_touch_and_nothing_leaves_the_drawing(seconds: list[int]) -
         assert all(before[1] <= after[0] for before, after in pairwise(boxes))
         assert all(low >= 0 and high <= ruler.WIDTH for low, high in boxes)
 
+    for upper in (mark for mark in drawn.marks if mark.has_label):
+        for lower in (mark for mark in drawn.marks if mark.has_label and mark.top > upper.top):
+            low, high = _box(lower)
+            assert not low < upper.x < high
+
 
 def _box(mark: ruler.Mark) -> tuple[float, float]:
     width = ruler.LETTER * len(mark.name)

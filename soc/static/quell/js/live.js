@@ -67,7 +67,23 @@ function swap(region, html, tag) {
   window.htmx?.process(made);
   if (focused) document.getElementById(focused)?.focus();
   begin(made);
-  document.dispatchEvent(new CustomEvent("quell:live", { detail: { region: made } }));
+  followUp(made.id);
+}
+
+// Parts of the page that tell of the same thing (data-follows="region") are read again when the
+// region has changed, so that a page never contradicts itself.
+async function followUp(id) {
+  const followers = () => [...document.querySelectorAll(`[data-follows="${CSS.escape(id)}"][id]`)];
+  if (!followers().length) return;
+  const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const follower of followers()) {
+    const made = page.getElementById(follower.id);
+    if (!made || isBusy(follower)) continue;
+    follower.replaceWith(made);
+    window.htmx?.process(made);
+  }
 }
 
 function mark(state) {
