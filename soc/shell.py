@@ -45,7 +45,9 @@ class Shell:
 
     @cached_property
     def actor(self) -> Actor | None:
-        if not self._request.user.is_authenticated:
+        # What is refused before the session is read (a foreign host name, say) has no user at all.
+        user = getattr(self._request, "user", None)
+        if user is None or not user.is_authenticated:
             return None
         return actor_of(self._request)
 

@@ -684,3 +684,10 @@ def test_the_page_for_our_own_failures_asks_the_database_nothing(db: None) -> No
     assert response.status_code == 500
     assert "This page failed" in response.content.decode()
     assert len(queries) == 0
+
+
+def test_what_is_refused_before_the_session_is_read_gets_a_page_as_well(db: None) -> None:
+    response = Client().get("/alerts", headers={"Host": "somewhere.else.example"})
+
+    assert response.status_code == 400
+    assert "data-problem" in response.content.decode()
