@@ -17,7 +17,7 @@ from estate.queries import accounts_for
 from identity.actors import Actor
 from lib.errors import Invalid
 
-PAGE = 100
+PAGE = 50
 COUNT_LIMIT = 1000
 SALT = "quell.incidents"
 VIEWS = (

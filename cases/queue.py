@@ -25,7 +25,7 @@ from lib import ids
 from lib.defang import refang
 from lib.errors import Invalid
 
-PAGE = 100
+PAGE = 50
 COUNT_LIMIT = 1000
 FACET_LIMIT = 60
 SALT = "quell.queue"
