@@ -96,7 +96,7 @@ class Result:
     ignored: tuple[str, ...] = ()
 
 
-class Refused(Exception):  # noqa: N818 - `raise Refused` is what it says
+class Refused(Exception):
     """A line cannot be imported."""
 
     def __init__(self, *errors: Error) -> None:

@@ -105,5 +105,3 @@ def _seat(membership: Membership) -> Seat:
         accounts=frozenset(membership.accounts),
         ou_paths=frozenset(membership.ou_paths),
     )
-
-

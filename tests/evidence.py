@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import connection
 
-
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -4,40 +4,49 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditHead',
+            name="AuditHead",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.BigIntegerField(default=0)),
-                ('hash', models.CharField(default='0000000000000000000000000000000000000000000000000000000000000000', max_length=64)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.BigIntegerField(default=0)),
+                (
+                    "hash",
+                    models.CharField(
+                        default="0000000000000000000000000000000000000000000000000000000000000000",
+                        max_length=64,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('seq', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('act', models.CharField(max_length=60)),
-                ('actor_kind', models.CharField(max_length=10)),
-                ('actor', models.CharField(max_length=80)),
-                ('person', models.CharField(blank=True, max_length=26)),
-                ('ip', models.CharField(blank=True, max_length=45)),
-                ('request_id', models.CharField(blank=True, max_length=40)),
-                ('object_type', models.CharField(max_length=30)),
-                ('object_id', models.CharField(max_length=40)),
-                ('details', models.JSONField(default=dict)),
-                ('prev_hash', models.CharField(max_length=64)),
-                ('hash', models.CharField(max_length=64)),
+                ("seq", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("act", models.CharField(max_length=60)),
+                ("actor_kind", models.CharField(max_length=10)),
+                ("actor", models.CharField(max_length=80)),
+                ("person", models.CharField(blank=True, max_length=26)),
+                ("ip", models.CharField(blank=True, max_length=45)),
+                ("request_id", models.CharField(blank=True, max_length=40)),
+                ("object_type", models.CharField(max_length=30)),
+                ("object_id", models.CharField(max_length=40)),
+                ("details", models.JSONField(default=dict)),
+                ("prev_hash", models.CharField(max_length=64)),
+                ("hash", models.CharField(max_length=64)),
             ],
             options={
-                'indexes': [models.Index(fields=['object_type', 'object_id', 'seq'], name='audit_object')],
+                "indexes": [models.Index(fields=["object_type", "object_id", "seq"], name="audit_object")],
             },
         ),
     ]

@@ -5,42 +5,75 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ulid', models.CharField(default=lib.ids.ulid, max_length=26, unique=True)),
-                ('account_id', models.CharField(max_length=12, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('partition', models.CharField(default='aws', max_length=12)),
-                ('environment', models.CharField(choices=[('production', 'Production'), ('staging', 'Staging'), ('development', 'Development'), ('sandbox', 'Sandbox'), ('security', 'Security'), ('management', 'Management')], default='production', max_length=12)),
-                ('is_critical', models.BooleanField(default=False)),
-                ('is_protected', models.BooleanField(default=False)),
-                ('owner', models.CharField(blank=True, max_length=120)),
-                ('security_contact', models.CharField(blank=True, max_length=200)),
-                ('regions', models.JSONField(default=list)),
-                ('tags', models.JSONField(default=dict)),
-                ('mode', models.CharField(choices=[('observe', 'Observe: plans only'), ('approve', 'Approve: a person approves each plan'), ('auto', 'Auto: pre-authorised rules may act')], default='observe', max_length=8)),
-                ('external_id', models.CharField(blank=True, max_length=120)),
-                ('read_role', models.CharField(blank=True, max_length=200)),
-                ('evidence_role', models.CharField(blank=True, max_length=200)),
-                ('contain_role', models.CharField(blank=True, max_length=200)),
-                ('organization_role', models.CharField(blank=True, max_length=200)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ulid", models.CharField(default=lib.ids.ulid, max_length=26, unique=True)),
+                ("account_id", models.CharField(max_length=12, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("partition", models.CharField(default="aws", max_length=12)),
+                (
+                    "environment",
+                    models.CharField(
+                        choices=[
+                            ("production", "Production"),
+                            ("staging", "Staging"),
+                            ("development", "Development"),
+                            ("sandbox", "Sandbox"),
+                            ("security", "Security"),
+                            ("management", "Management"),
+                        ],
+                        default="production",
+                        max_length=12,
+                    ),
+                ),
+                ("is_critical", models.BooleanField(default=False)),
+                ("is_protected", models.BooleanField(default=False)),
+                ("owner", models.CharField(blank=True, max_length=120)),
+                ("security_contact", models.CharField(blank=True, max_length=200)),
+                ("regions", models.JSONField(default=list)),
+                ("tags", models.JSONField(default=dict)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("observe", "Observe: plans only"),
+                            ("approve", "Approve: a person approves each plan"),
+                            ("auto", "Auto: pre-authorised rules may act"),
+                        ],
+                        default="observe",
+                        max_length=8,
+                    ),
+                ),
+                ("external_id", models.CharField(blank=True, max_length=120)),
+                ("read_role", models.CharField(blank=True, max_length=200)),
+                ("evidence_role", models.CharField(blank=True, max_length=200)),
+                ("contain_role", models.CharField(blank=True, max_length=200)),
+                ("organization_role", models.CharField(blank=True, max_length=200)),
             ],
         ),
         migrations.CreateModel(
-            name='OrganizationalUnit',
+            name="OrganizationalUnit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('path', models.CharField(max_length=400, unique=True)),
-                ('ou_id', models.CharField(blank=True, max_length=80)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("path", models.CharField(max_length=400, unique=True)),
+                ("ou_id", models.CharField(blank=True, max_length=80)),
             ],
         ),
     ]

@@ -121,9 +121,10 @@ def incident(people: dict[str, Actor], hand: Simulator) -> Incident:
     return incident
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # one simulated AWS per process: each package of tests ends its own
 def simulated() -> Iterator[Simulator]:
     running = Simulator().start()
+    aws._clients.clear()  # they are bound to the address of whichever simulated AWS was there before
     yield running
     running.stop()
 

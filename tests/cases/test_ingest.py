@@ -24,7 +24,7 @@ from cases.words import AlertStatus, Phase, Verdict
 from identity import actors, keys
 from identity.actors import SYSTEM, Actor
 from lib import clock
-from lib.errors import Forbidden
+from lib.errors import Conflict, Forbidden
 from tests import make
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
@@ -429,7 +429,7 @@ EVENTS = st.lists(
 
 @pytest.mark.django_db
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -490,5 +490,5 @@ def _happen(
     }
     try:
         deeds[name]()
-    except triage.Conflict:
+    except Conflict:
         return

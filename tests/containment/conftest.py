@@ -13,7 +13,7 @@ from tests import make
 from tests.containment.world import START, Wire, World, accounts_of
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulator() -> Iterator[Simulator]:
     running = Simulator().start()
     hub = running.estate["hub"]
@@ -25,6 +25,7 @@ def simulator() -> Iterator[Simulator]:
     }
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
+    aws._clients.clear()  # they are bound to the address of whichever simulated AWS was there before
     yield running
     for name, value in before.items():
         if value is None:

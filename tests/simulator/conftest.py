@@ -115,7 +115,7 @@ def session_key(given: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Simulator]:
     """The one simulated AWS of this process."""
     simulator = Simulator().start()

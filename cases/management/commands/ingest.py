@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Count
 
 from cases import ingest
 from cases.storing import Outcome
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("source", help="guardduty, native … or auto")
         parser.add_argument("file", nargs="+", help="- reads standard input")
-        parser.add_argument("--team", default="", help="slug of the team that gets what no account claims")
+        parser.add_argument("--team", default="", help="who gets what no known account claims")
 
     def handle(self, **options: Any) -> None:
         team = _team(options["team"])
@@ -49,10 +50,11 @@ class Command(BaseCommand):
 
 
 def _team(slug: str) -> Team:
-    """The team named, or the only one there is."""
-    teams = list((Team.objects.filter(slug=slug) if slug else Team.objects.all())[:2])
-    if not teams:
+    """The team named; else the one with the most accounts, the oldest of several."""
+    if slug:
+        team = Team.objects.filter(slug=slug).first()
+    else:
+        team = Team.objects.annotate(size=Count("accounts")).order_by("-size", "pk").first()
+    if team is None:
         raise CommandError(f"there is no team {slug!r}" if slug else "there is no team yet")
-    if len(teams) > 1:
-        raise CommandError("there are several teams: name one with --team")
-    return teams[0]
+    return team
