@@ -16,7 +16,6 @@ from cases.words import Verdict
 from identity.actors import Actor
 from lib import clock
 from lib.errors import Invalid
-from lib.errors import Invalid
 from tests import make
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
