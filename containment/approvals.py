@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from cases.access import permits
 from cases.models import Action
 from cases.words import ActionStatus
 from containment import guardrails, journal, planning
@@ -135,7 +136,7 @@ def _objection(action: Action, by: Actor) -> str:
 
 def _may_decide(action: Action, by: Actor) -> bool:
     needed = Permission.CONFIRM_ACTIONS if action.tier <= 1 else Permission.APPROVE_ACTIONS
-    return by.may(needed, team=action.incident.team_id)
+    return permits(by, needed, team=action.incident.team_id, account=action.target["account"])
 
 
 def _decide(action: Action, *, by: Actor, decision: str, at: datetime, reason: str) -> None:

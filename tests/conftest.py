@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import TransactionTestCase
 
 from identity.actors import Actor
@@ -53,6 +54,20 @@ def _empty_guarded_tables(case: TransactionTestCase) -> None:
     finally:
         guards.install()
 
+
+_destroy = DatabaseCreation._destroy_test_db  # type: ignore[attr-defined]
+
+
+def _destroy_in_spite_of_others(creation: DatabaseCreation, test_database_name: str, verbosity: int) -> None:
+    """Drop PostgreSQL's test database although a thread of a finished test is still connected to it."""
+    with creation._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [test_database_name]
+        )
+    _destroy(creation, test_database_name, verbosity)
+
+
+DatabaseCreation._destroy_test_db = _destroy_in_spite_of_others  # type: ignore[attr-defined]
 
 TransactionTestCase._fixture_teardown = _empty_guarded_tables  # type: ignore[attr-defined]
 

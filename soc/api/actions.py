@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection
@@ -12,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from cases.access import action_for, incident_for
-from cases.models import Action
+from cases.access import action_for, actions_for, incident_for, permits
+from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment import approvals, planning, presentation, undo
 from containment.actions import catalogue
@@ -22,6 +23,7 @@ from containment.parameters import schema
 from containment.queries import actions_of
 from containment.suggesting import suggestions
 from containment.types import plain
+from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh
 from lib import clock
@@ -167,8 +169,14 @@ class Suggestions(APIView):
     @extend_schema(operation_id="incident_suggestions_list", responses=SuggestionOut(many=True))
     def get(self, request: Request, ref: str) -> Response:
         """Actions that fit the incident's resources, in order, each with its reason."""
-        incident = incident_for(actor_of(request), ref)
-        return Response({"results": [plain(one) for one in suggestions(incident)], "next": None})
+        actor = actor_of(request)
+        incident = incident_for(actor, ref)
+        found = (
+            one
+            for one in suggestions(incident)
+            if _reaches(actor, Permission.READ_ACTIONS, incident, one.target)
+        )
+        return Response({"results": [plain(one) for one in found], "next": None})
 
 
 class Actions(APIView):
@@ -179,8 +187,9 @@ class Actions(APIView):
     @extend_schema(operation_id="incident_actions_list", responses=ActionOut(many=True))
     def get(self, request: Request, ref: str) -> Response:
         """Newest first."""
-        incident = incident_for(actor_of(request), ref)
-        return Response({"results": [shown(action) for action in actions_of(incident)[:200]], "next": None})
+        actor = actor_of(request)
+        found = actions_of(incident_for(actor, ref)).filter(pk__in=actions_for(actor).values("pk"))
+        return Response({"results": [shown(action) for action in found[:200]], "next": None})
 
     @extend_schema(
         operation_id="incident_actions_create",
@@ -193,6 +202,8 @@ class Actions(APIView):
         actor = actor_of(request)
         incident = incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
         asked = _valid(ActionIn, request)
+        if not _reaches(actor, Permission.PLAN_ACTIONS, incident, asked["target"]):
+            raise Forbidden("Your role does not cover the account of this target.")
         action = planning.propose(
             incident=incident,
             type_id=asked["type"],
@@ -318,6 +329,11 @@ TIMES = (
     "expires_at",
     "review_at",
 )
+
+
+def _reaches(actor: Actor, permission: Permission, incident: Incident, target: Mapping[str, Any]) -> bool:
+    """Whether the permission covers the target's account, which need not be the incident's."""
+    return permits(actor, permission, team=incident.team_id, account=target["account"])
 
 
 def _step(row: Step) -> dict[str, Any]:

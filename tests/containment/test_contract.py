@@ -275,9 +275,7 @@ def test_an_edit_between_approval_and_start_is_drift_with_the_new_plan(world: Wo
 
 
 @pytest.mark.parametrize("type_id", UNDOABLE)
-def test_a_change_of_ours_by_someone_else_is_a_conflict_and_nothing_is_sent(
-    world: World, type_id: str
-) -> None:
+def test_a_change_of_ours_by_someone_else_is_a_conflict(world: World, type_id: str) -> None:
     disturb = SUBJECTS[type_id].disturb
     assert disturb
     action = world.apply(type_id, *SUBJECTS[type_id].aim(world))
@@ -375,9 +373,7 @@ def _refuse(world: World, type_id: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("type_id", UNDOABLE)
-def test_a_second_action_on_the_same_thing_is_refused_with_the_first_one_named(
-    world: World, type_id: str
-) -> None:
+def test_a_second_action_on_the_same_thing_names_the_first(world: World, type_id: str) -> None:
     aim = SUBJECTS[type_id].aim(world)
     first = world.apply(type_id, *aim)
 
@@ -584,7 +580,7 @@ def test_two_actions_on_one_document_are_both_in_force(world: World, restrict: s
     assert {f"Quell{first.ulid}", f"Quell{second.ulid}"} <= set(_statements(world))
 
 
-def test_the_document_is_left_alone_while_another_action_edits_it(world: World, restrict: str) -> None:
+def test_a_document_is_left_alone_while_another_edits_it(world: World, restrict: str) -> None:
     first = world.propose(restrict, _bucket_target(world))
     second = world.propose(restrict, _bucket_target(world))
     edit = plan_of(first.plan or {}).steps[0].edit

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from audit import record
+from audit.models import AuditEvent
 from cases.models import Action, Alert, Incident
 from containment import coverage, reconciling, sweeps
 from containment.suggesting import suggestions
@@ -264,3 +266,37 @@ def test_a_death_while_planning_is_made_good(world: World) -> None:
     assert died
     assert world.fresh(action).status == "planned"
     assert _keys(world)[0][1] == "Active"
+
+
+def test_a_change_that_is_taken_back_at_once_is_never_verified(world: World) -> None:
+    """Someone switches the key on again between our call and our look."""
+    action = world.propose(KEY, *SUBJECTS[KEY].aim(world))
+    world.approve(action)
+
+    def take_back(name: str) -> None:
+        if world.wire.landed and name == "iam:ListAccessKeys":
+            _turn_key("Active")(world)
+
+    world.wire.before_read = take_back
+    action = world.drive(action)
+
+    assert action.status == "unknown"
+    assert not world.incident.timeline.filter(kind="action.verified").exists()
+    assert Incident.objects.get(pk=world.incident.pk).contained_at is None
+
+
+def test_every_change_of_status_is_in_the_ledger(world: World) -> None:
+    action = world.apply(KEY, *SUBJECTS[KEY].aim(world))
+    back = world.revert(action)
+
+    told = AuditEvent.objects.filter(object_type="action", object_id__in=[action.ulid, back.ulid])
+    acts = list(told.order_by("seq").values_list("act", flat=True))
+    assert acts[:5] == [
+        "action.proposed",
+        "action.planned",
+        "action.confirmed",
+        "action.started",
+        "action.verified",
+    ]
+    assert acts[-2:] == ["action.verified", "action.reverted"]
+    assert record.verify() is None

@@ -1,0 +1,422 @@
+"""Who gets what answer on every address: a table written by hand, walked whole.
+
+A row is an address and a method; its columns are the roles of the team that owns the objects, someone
+of another team who holds every role that matters there, and the keys. An address without a row fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from cases.models import Action, Alert, Incident
+from cases.words import ActionStatus, AlertStatus
+from identity.actors import Actor
+from identity.models import Membership, Person, Role
+from lib import clock
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+ROLES = ("viewer", "auditor", "analyst", "responder", "approver", "lead", "admin")
+COLUMNS = (*ROLES, "outsider", "key", "foreign", "bare")
+"""`key` has every scope in the owning team, `foreign` every scope in another, `bare` none of use here."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+#                                       viewer auditor analyst responder approver lead admin outsider key foreign bare  # noqa: E501
+API = {
+    ("api-alerts", "GET"):               "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-alerts", "POST"):              "403 403 201 201 403 201 403 201 201 201 403",
+    ("api-alerts-batch", "POST"):        "403 403 200 200 403 200 403 200 200 200 403",
+    ("api-alert", "GET"):                "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-alert", "PATCH"):              "403 403 200 200 403 200 403 404 200 404 403",
+    ("api-alert-acknowledge", "POST"):   "403 403 200 200 403 200 403 404 403 403 403",
+    ("api-alert-dismiss", "POST"):       "403 403 200 200 403 200 403 404 403 403 403",
+    ("api-alert-escalate", "POST"):      "403 403 200 200 403 200 403 404 200 404 403",
+    ("api-ingest", "POST"):              "403 403 200 200 403 200 403 200 200 200 403",
+    ("api-accounts", "GET"):             "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-action-types", "GET"):         "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-incidents", "GET"):            "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-incidents", "POST"):           "403 403 201 201 403 201 403 201 201 201 403",
+    ("api-incidents-import", "POST"):    "403 403 200 200 403 200 403 200 200 200 403",
+    ("api-incident", "GET"):             "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-incident", "PATCH"):           "403 403 200 200 403 200 403 404 200 404 403",
+    ("api-incident-milestones", "POST"): "403 403 403 403 403 201 403 404 403 403 403",
+    ("api-incident-timeline", "GET"):    "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-incident-timeline", "POST"):   "403 403 201 201 403 201 403 404 201 404 403",
+    ("api-suggestions", "GET"):          "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-actions", "GET"):              "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-actions", "POST"):             "403 403 201 201 403 201 403 404 201 404 403",
+    ("api-action", "GET"):               "200 200 200 200 200 200 200 404 200 404 403",
+    # Tier 2: the second person approves; a key is told so before anything is looked up.
+    ("api-action-approve", "POST"):      "403 403 403 403 200 200 403 404 403 403 403",
+    ("api-action-reject", "POST"):       "403 403 403 403 200 200 403 404 403 404 404",
+    ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
+    ("api-metrics-summary", "GET"):      "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-metrics-trend", "GET"):        "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200 200 200 403",
+}  # fmt: skip
+
+#                                   viewer auditor analyst responder approver lead admin outsider
+PAGES = {
+    ("home", "GET"):                 "302 302 302 302 302 302 302 302",
+    ("alerts", "GET"):               "200 200 200 200 200 200 200 200",
+    ("alerts-news", "GET"):          "200 200 200 200 200 200 200 200",
+    ("alerts-selected", "POST"):     "302 302 302 302 302 302 302 302",  # each row answers for itself
+    ("alert", "GET"):                "200 200 200 200 200 200 200 404",
+    ("alert-acknowledge", "POST"):   "403 403 302 302 403 302 403 404",
+    ("alert-dismiss", "POST"):       "403 403 302 302 403 302 403 404",
+    ("alert-restore", "POST"):       "403 403 409 409 403 409 403 404",  # it is not dismissed
+    ("alert-escalate", "POST"):      "403 403 302 302 403 302 403 404",
+    ("incidents", "GET"):            "200 200 200 200 200 200 200 200",
+    ("incident", "GET"):             "200 200 200 200 200 200 200 404",
+    ("incident-timeline", "GET"):    "200 200 200 200 200 200 200 404",
+    ("incident-timeline", "POST"):   "403 403 302 302 403 302 403 404",
+    ("incident-alerts", "GET"):      "200 200 200 200 200 200 200 404",
+    ("incident-milestones", "GET"):  "200 200 200 200 200 200 200 404",
+    ("incident-milestones", "POST"): "403 403 403 403 403 302 403 404",
+    ("incident-take", "POST"):       "403 403 302 302 403 302 403 404",
+    ("incident-severity", "POST"):   "403 403 302 302 403 302 403 404",
+    ("incident-phase", "POST"):      "403 403 302 302 403 302 403 404",
+    ("incident-close", "GET"):       "403 403 200 200 403 200 403 404",
+    ("incident-close", "POST"):      "403 403 302 302 403 302 403 404",
+    ("incident-containment", "GET"): "200 200 200 200 200 200 200 404",
+    ("action-propose", "POST"):      "403 403 302 302 403 302 403 404",
+    ("action", "GET"):               "200 200 200 200 200 200 200 404",
+    ("action-approve", "POST"):      "403 403 403 403 302 302 403 404",
+    ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
+    ("action-revert", "POST"):       "403 403 409 409 403 409 403 404",
+    ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
+    ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
+}  # fmt: skip
+
+OPEN = {
+    "healthz": {200},
+    "readyz": {200, 503},
+    "prometheus": {200},
+    "schema": {200},
+    "signin": {200},
+}
+"""Answered to anyone who asks by GET."""
+
+POSTED_BY_ANYONE = {"signout": 302, "theme": 302}
+
+BY_EITHER = {"metrics", "metrics-incidents", "incident-timeline", "incident-milestones", "incident-close"}
+"""Pages that take any method and treat what is not POST as reading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What one team owns, one of each, and how to name it in an address or a body."""
+
+    alert: Alert
+    incident: Incident
+    action: Action
+    absent: bool = False
+
+    def address(self, name: str) -> str:
+        """The address of that name for these objects; with `absent`, for objects that there are not."""
+        known = {
+            "<str:source>": "guardduty",
+            "<str:ref>": "INC-1999-0001" if self.absent else self.incident.ref,
+            "<str:ulid>": "0" * 26 if self.absent else self._ulid(name),
+        }
+        given = [value for part, value in known.items() if part in ROUTES[name]]
+        return reverse(name, args=given)
+
+    def _ulid(self, name: str) -> str:
+        return self.action.ulid if "action" in name else self.alert.ulid
+
+
+def patterns(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every address of the product: its name and its pattern."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from patterns(entry, path)
+        elif isinstance(entry, URLPattern):
+            assert entry.name, f"{path} has no name"
+            yield entry.name, path
+
+
+ROUTES = dict(patterns())
+
+NATIVE = {"source": "edr", "external_id": "fresh-1", "title": "Fresh"}
+QUERIES = {"api-metrics-incidents": {"metric": "time_to_contain"}, "alerts-news": {"since": "0" * 26}}
+KEY = {"type": "access_key", "account": make.ACCOUNT, "region": "eu-west-1", "id": "AKIAEXAMPLE0000001"}
+
+
+def body_of(name: str, site: Site) -> Any:
+    """A body that is right for the address, so that only the caller decides about the answer."""
+    at = clock.now() - timedelta(minutes=1)
+    bodies: dict[str, Any] = {
+        "api-alerts": NATIVE,
+        "api-alerts-batch": [NATIVE],
+        "api-alert": {"tags": ["seen"]},
+        "api-alert-dismiss": {"verdict": "benign", "reason": "known"},
+        "api-ingest": {"not": "a finding"},
+        "api-incidents": {"title": "By hand"},
+        "api-incidents-import": {
+            "external_id": "old-1",
+            "title": "Old",
+            "severity": 50,
+            "milestones": {"detected_at": "2026-10-01T00:00:00Z"},
+        },
+        "api-incident": {"title": "Renamed"},
+        "api-incident-milestones": {"kind": "first_ioc_at", "at": at.isoformat(), "reason": "the log"},
+        "api-incident-timeline": {"title": "Called the owner"},
+        "api-actions": {"type": "iam.deactivate-access-key", "target": KEY, "params": {"user": "ci"}},
+        "api-action-approve": {"plan_hash": site.action.plan_hash},
+        "api-action-reject": {"reason": "not this"},
+        "api-action-revert": {"reason": "all clear"},
+        "alerts-selected": {"do": "take", "alert": site.alert.ulid},
+        "alert-dismiss": {"verdict": "benign", "reason": "known"},
+        "incident-timeline": {"at": f"{at:%Y-%m-%d %H:%M:%S}", "text": "Called the owner"},
+        "incident-milestones": {
+            "kind": "first_ioc_at",
+            "at": f"{at:%Y-%m-%d %H:%M:%S}",
+            "reason": "the log says so",
+        },
+        "incident-severity": {"severity": "low"},
+        "incident-phase": {"to": "containment"},
+        "incident-close": {"verdict": "true_positive", "resolution": "The key was replaced."},
+        "action-propose": {"type": "iam.deactivate-access-key", "account": make.ACCOUNT, "id": KEY["id"]},
+        "action-approve": {"plan_hash": site.action.plan_hash},
+        "action-reject": {"reason": "not this"},
+        "action-revert": {"reason": "all clear"},
+    }
+    return bodies.get(name, {})
+
+
+def ask(client: Client, name: str, method: str, site: Site) -> Any:
+    """Ask, and take back whatever the answer changed."""
+    given: dict[str, Any] = {}
+    if name.startswith("api-"):
+        given = {"data": json.dumps(body_of(name, site)), "content_type": "application/json"}
+    elif method == "POST":
+        given = {"data": body_of(name, site)}
+    address = site.address(name)
+    with transaction.atomic():
+        if method == "GET":
+            response = client.get(address, QUERIES.get(name))
+        elif method == "POST":
+            response = client.post(address, **given)
+        else:
+            response = client.generic(method, address, **given)
+        transaction.set_rollback(True)
+    return response
+
+
+def site(**incident: Any) -> Site:
+    """An alert, an incident with a stolen key in it, and a plan that waits for a second person."""
+    opened = make.incident(**incident)
+    resources = [{"type": "access_key", "id": KEY["id"]}, {"type": "user", "id": "ci"}]
+    make.alert(incident=opened, resources=resources)
+    action = Action.objects.create(
+        incident=opened,
+        type="ec2.isolate-instance",
+        target={
+            "type": "instance",
+            "account": make.ACCOUNT,
+            "region": "eu-west-1",
+            "id": "i-0123456789abcdef0",
+        },
+        category="containment",
+        tier=2,
+        status=ActionStatus.PLANNED,
+        plan={"steps": [], "facts": {}, "holds": [], "notes": {}, "changes": [], "warnings": []},
+        plan_hash="ab" * 32,
+        requested_label="someone",
+        requested_at=clock.now(),
+        planned_at=clock.now(),
+        expires_at=clock.now() + timedelta(hours=4),
+        updated_at=clock.now(),
+    )
+    return Site(alert=make.alert(), incident=opened, action=action)
+
+
+@pytest.fixture
+def blue() -> Site:
+    make.account()
+    return site()
+
+
+@pytest.fixture
+def callers(outsider: Actor) -> dict[str, Client]:
+    people = {role: make.browser(make.person(Role(role), login=role)) for role in ROLES}
+    return people | {
+        "outsider": make.browser(outsider),
+        "key": make.program(make.key()),
+        "foreign": make.program(make.key(team="other")),
+        "bare": make.program(make.key("audit:read")),
+    }
+
+
+def test_every_address_is_in_the_table() -> None:
+    told = {name for name, _ in (*API, *PAGES)} | set(OPEN) | set(POSTED_BY_ANYONE)
+    assert set(ROUTES) == told
+    assert all(ROUTES[name].startswith("api/v1/") for name, _ in API)
+    assert not any(ROUTES[name].startswith("api/") for name, _ in PAGES)
+    assert all(len(row.split()) == len(COLUMNS) for row in API.values())
+    assert all(len(row.split()) == len(ROLES) + 1 for row in PAGES.values())
+
+
+@pytest.mark.parametrize(("name", "method"), [*API, *PAGES])
+def test_everyone_gets_the_answer_of_the_table(
+    blue: Site, callers: dict[str, Client], name: str, method: str
+) -> None:
+    row = (API.get((name, method)) or PAGES[name, method]).split()
+    expected = dict(zip(COLUMNS, row, strict=False))
+
+    answers = {who: ask(callers[who], name, method, blue) for who in expected}
+
+    assert {who: str(answer.status_code) for who, answer in answers.items()} == expected
+    if name.startswith("api-"):
+        refused = [answer for answer in answers.values() if answer.status_code >= 400]
+        assert {answer["Content-Type"] for answer in refused} <= {"application/problem+json"}
+
+
+@pytest.mark.parametrize(("name", "method"), [*API, *PAGES])
+def test_strangers_and_keys_on_pages(blue: Site, callers: dict[str, Client], name: str, method: str) -> None:
+    stranger = ask(Client(), name, method, blue)
+
+    if name.startswith("api-"):
+        assert stranger.status_code == 401
+        assert stranger["Content-Type"] == "application/problem+json"
+        return
+    keyed = ask(callers["key"], name, method, blue)
+    for answer in (stranger, keyed):
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/signin" if name != "home" else "/alerts")
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in (*API, *PAGES)} - {"home"} - BY_EITHER))
+def test_no_other_method_does_anything(blue: Site, callers: dict[str, Client], name: str) -> None:
+    told = {method for known, method in (*API, *PAGES) if known == name}
+    for method in set(METHODS) - told:
+        assert ask(callers["lead"], name, method, blue).status_code == 405, method
+
+
+@pytest.mark.parametrize("name", sorted(BY_EITHER))
+def test_other_methods_on_pages_that_read_change_nothing(
+    blue: Site, callers: dict[str, Client], name: str
+) -> None:
+    before = Incident.objects.values().get()
+    for method in ("PUT", "PATCH", "DELETE"):
+        assert callers["lead"].generic(method, blue.address(name)).status_code in (200, 405)
+    assert Incident.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        (name, method)
+        for name, method in (*API, *PAGES)
+        if "<str:ref>" in ROUTES[name] or "ulid" in ROUTES[name]
+    ],
+)
+def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
+    blue: Site, callers: dict[str, Client], name: str, method: str, named_lead: Actor
+) -> None:
+    hidden = site(named=[named_lead])
+    inner = Alert.objects.get(incident=hidden.incident)
+    hidden = Site(alert=inner, incident=hidden.incident, action=hidden.action)
+    absent = Site(alert=inner, incident=hidden.incident, action=hidden.action, absent=True)
+    row = (API.get((name, method)) or PAGES[name, method]).split()
+    for who, status in dict(zip(COLUMNS, row, strict=False)).items():
+        nothing = ask(callers[who], name, method, absent)
+        restricted = ask(callers[who], name, method, hidden)
+        assert told(restricted) == told(nothing), who
+        # Where a role or key is refused whatever it names, it stays 403; for all others it is 404.
+        assert restricted.status_code in ((403, 404) if status == "403" else (404,)), who
+        if who in ("outsider", "foreign"):
+            assert told(ask(callers[who], name, method, blue)) == told(nothing), who
+    seen = ask(make.browser(named_lead), name, method, hidden).status_code
+    assert seen != 404
+
+
+@pytest.fixture
+def named_lead(db: None) -> Actor:
+    return make.person(Role.LEAD, login="named")
+
+
+def told(answer: Any) -> object:
+    """What an answer tells: all of a problem but the id of the request, of a page its status."""
+    if answer["Content-Type"] != "application/problem+json":
+        return answer.status_code
+    return {name: value for name, value in answer.json().items() if name != "request_id"}
+
+
+def test_lists_leave_out_what_is_foreign_or_restricted(
+    blue: Site, callers: dict[str, Client], named_lead: Actor
+) -> None:
+    hidden = site(named=[named_lead]).incident
+    inner = Alert.objects.get(incident=hidden)
+    for who in (*ROLES, "key", "outsider", "foreign"):
+        client = callers[who]
+        refs = {one["ref"] for one in client.get("/api/v1/incidents").json()["results"]}
+        ids = {one["id"] for one in client.get("/api/v1/alerts").json()["results"]}
+        counted = {
+            one["ref"] for one in client.get("/api/v1/metrics/incidents?metric=ttc").json().get("results", [])
+        }
+        is_ours = who not in ("outsider", "foreign")
+        assert refs == ({blue.incident.ref} if is_ours else set()), who
+        assert (blue.alert.ulid in ids) is is_ours, who
+        assert inner.ulid not in ids, who
+        assert hidden.ref not in counted, who
+
+
+@pytest.mark.parametrize("who", ["viewer", "auditor", "approver", "admin", "outsider"])
+def test_the_verb_for_selected_rows_leaves_what_is_not_for_them(
+    blue: Site, callers: dict[str, Client], who: str
+) -> None:
+    callers[who].post(reverse("alerts-selected"), {"do": "take", "alert": blue.alert.ulid})
+
+    assert Alert.objects.get(pk=blue.alert.pk).status == AlertStatus.NEW
+
+
+def test_a_seat_for_some_accounts_reaches_no_target_in_another(blue: Site) -> None:
+    """An incident's account is theirs, an action's target is not: they neither see it nor ask for it."""
+    Incident.objects.filter(pk=blue.incident.pk).update(account="999999999999")
+    limited = make.browser(make.person("lead", accounts=["999999999999"]))
+    actions = f"/api/v1/incidents/{blue.incident.ref}/actions"
+
+    assert limited.get(actions).json()["results"] == []
+    assert limited.get(f"/api/v1/incidents/{blue.incident.ref}/suggestions").json()["results"] == []
+    assert limited.get(f"/api/v1/actions/{blue.action.ulid}").status_code == 404
+    asked = limited.post(actions, json.dumps(body_of("api-actions", blue)), content_type="application/json")
+    assert asked.status_code == 403
+    assert Action.objects.count() == 1
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_whoever_reads_everywhere_decides_only_where_their_role_reaches(blue: Site, verb: str) -> None:
+    """A lead for one account who reads all others approves nothing in those."""
+    lead = make.person("lead", login="limited", accounts=["999999999999"])
+    Membership.objects.create(
+        person=Person.objects.get(ulid=lead.person_ulid), team=make.team(), role="viewer"
+    )
+
+    for name in (f"api-action-{verb}", f"action-{verb}"):
+        client = make.browser(lead)
+        assert ask(client, name, "POST", blue).status_code == 403
+
+
+@pytest.mark.parametrize("name", sorted(OPEN))
+def test_what_is_open_to_anyone(name: str) -> None:
+    assert Client().get(reverse(name)).status_code in OPEN[name]
+
+
+@pytest.mark.parametrize("name", sorted(POSTED_BY_ANYONE))
+def test_what_anyone_may_post(name: str) -> None:
+    assert Client().post(reverse(name)).status_code == POSTED_BY_ANYONE[name]
+    assert Client().get(reverse(name)).status_code == 405

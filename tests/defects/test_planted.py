@@ -1,0 +1,69 @@
+"""A suite that finds nothing must also find planted defects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.defects.plants import PLANTS
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT, IN_FORCE = "tests/containment/test_contract.py", "tests/containment/test_in_force.py"
+MATRIX = "tests/containment/test_matrix.py::test_a_sample_of_the_matrix"
+
+FOUND_BY = {
+    "a-look-skipped": f"{CONTRACT}::test_what_is_already_so_is_neither_sent_nor_undone",
+    "intent-written-after-the-call": f"{MATRIX}[iam.deactivate-access-key]",
+    "a-lock-not-taken": f"{CONTRACT}::test_a_second_action_on_the_same_thing_names_the_first",
+    "a-trigger-dropped": "tests/audit",
+    "the-hash-not-checked": f"{CONTRACT}::test_a_plan_changed_in_the_database_is_not_carried_out",
+    "a-document-lock-not-taken": f"{CONTRACT}::test_a_document_is_left_alone_while_another_edits_it",
+    "the-fence-ignored": f"{IN_FORCE}::test_a_stale_worker_writes_nothing",
+    "settle-ignored": f"{MATRIX}[ec2.snapshot-volumes]",
+    "drift-not-checked": f"{CONTRACT}::test_an_edit_between_approval_and_start_is_drift_with_the_new_plan",
+    "verified-without-a-look": f"{IN_FORCE}::test_a_change_that_is_taken_back_at_once_is_never_verified",
+    "undo-without-guards": f"{CONTRACT}::test_a_change_of_ours_by_someone_else_is_a_conflict",
+    "left-open": f"{CONTRACT}::test_a_refusal_of_each_call_in_turn_leaves_nothing_open[ec2.isolate-instance]",
+    "audit-forgotten": f"{IN_FORCE}::test_every_change_of_status_is_in_the_ledger",
+}
+REQUIRED = list(FOUND_BY)[:5]
+
+
+def outcome(plant: str, selection: str) -> subprocess.CompletedProcess[str]:
+    """Run a selection of the suite with a defect planted, in a process of its own."""
+    environment = {**os.environ, "QUELL_PLANT": plant, "QUELL_TEST_REPORT": ""}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "tests.defects.plants",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return subprocess.run(
+        [*command, selection], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "plant", [pytest.param(p, marks=() if p in REQUIRED else pytest.mark.exhaustive) for p in FOUND_BY]
+)
+def test_a_planted_defect_is_found(plant: str) -> None:
+    told = outcome(plant, FOUND_BY[plant])
+
+    assert told.returncode == 1, told.stdout[-3000:] + told.stderr[-2000:]
+    assert "failed" in told.stdout.splitlines()[-1], told.stdout[-3000:]
+
+
+@pytest.mark.fast
+def test_every_plant_has_a_test_that_finds_it() -> None:
+    assert set(FOUND_BY) == set(PLANTS)
