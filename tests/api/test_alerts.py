@@ -286,7 +286,7 @@ class TestList:
         for _ in range(20):
             make.alert(incident=incident)
 
-        with django_assert_max_num_queries(4):  # session, login with person, memberships, alerts
+        with django_assert_max_num_queries(5):  # session, login, person, memberships, alerts
             assert len(self.results(browser)) == 20
 
 

@@ -28,7 +28,8 @@ def sender(db: None) -> Client:
 
 
 def post(client: Client, body: bytes, source: str = "guardduty", kind: str = "application/json") -> Any:
-    return client.post(f"/api/v1/ingest/{source}", body, kind)
+    # `generic` sends the bytes as they are; `post` would spell them in the charset of their kind.
+    return client.generic("POST", f"/api/v1/ingest/{source}", body, kind)
 
 
 @pytest.mark.parametrize("source", ["guardduty", "auto"])
@@ -74,6 +75,10 @@ def test_a_source_that_does_not_exist_is_404(sender: Client) -> None:
     assert not Quarantined.objects.exists()
 
 
+def message(inner: bytes) -> bytes:
+    return json.dumps({"TopicArn": "t", "Message": inner.decode()}).encode()
+
+
 HOSTILE: dict[str, bytes] = {
     **{name: body for name, (body, _) in REFUSED.items() if len(body) <= 5 * 1024 * 1024},
     "null": b"null",
@@ -94,10 +99,10 @@ HOSTILE: dict[str, bytes] = {
     "markup": EVENT.replace(b"API ListBuckets", b"<script>alert(1)</script>{{7*7}}"),
     "a detail that is a text": b'{"detail-type": "GuardDuty Finding", "detail": "x"}',
     "a message in a message": json.dumps({"TopicArn": "t", "Message": json.dumps({"TopicArn": "t", "Message": "{"})}).encode(),  # noqa: E501
-    "a deep message": json.dumps({"TopicArn": "t", "Message": deep(5000).decode()}).encode(),
+    "a deep message": message(deep(5000)),
     "records of nothing": b'{"Records": [{"body": 7, "messageId": 1}, {"Sns": {"Message": "[]"}}]}',
     "findings of the wrong kind": b'{"Findings": {"a": 1}, "findings": [7]}',
-    "deep in the middle": EVENT.replace(b'"additionalInfo": {', b'"additionalInfo": {"a": ' + deep(60) + b","),  # noqa: E501
+    "deep in the middle": EVENT.replace(b'"additionalInfo": {', b'"additionalInfo": {"a": %b,' % deep(60)),
     "a sample flag in a bomb": EVENT.replace(b'"value": "{}"', b'"value": "' + b"[" * 50_000 + b'"'),
 }  # fmt: skip
 
@@ -114,8 +119,8 @@ def test_nothing_that_is_posted_fails_and_nothing_is_lost(sender: Client, name: 
 
     assert answer.status_code == 200, answer.content
     told = answer.json()
-    empty_list = name == "lists of lists"
-    assert told["alerts"] or told["quarantined"] or empty_list
+    is_empty = name == "lists of lists"
+    assert told["alerts"] or told["quarantined"] or is_empty
     assert Alert.objects.count() == len(told["alerts"])
     assert Quarantined.objects.count() == len({held["id"] for held in told["quarantined"]})
     for held in told["quarantined"]:
@@ -135,7 +140,7 @@ def test_no_other_door_fails_either(sender: Client, name: str, path: str) -> Non
         "multipart/form-data; boundary=x",
         "",
     ):
-        answer = sender.post(f"/api/v1/{path}", HOSTILE[name], kind)
+        answer = sender.generic("POST", f"/api/v1/{path}", HOSTILE[name], kind)
 
         assert answer.status_code < 500, (kind, answer.content)
 
