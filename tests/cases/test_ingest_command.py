@@ -1,4 +1,4 @@
-"""`manage ingest`: the same door as the API, one JSON line for each file."""
+"""`manage ingest` and `manage replay_quarantined`: the same door as the API, one JSON line for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from cases.models import Alert
+from cases.models import Alert, Quarantined
+from lib import clock
 from tests import make
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
@@ -17,9 +18,9 @@ pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 EVENT = Path(__file__).parent / "fixtures" / "guardduty" / "access-key-eventbridge.json"
 
 
-def ingest(*arguments: str) -> list[dict[str, object]]:
+def ingest(*arguments: str, command: str = "ingest") -> list[dict[str, object]]:
     out = StringIO()
-    call_command("ingest", *arguments, stdout=out)
+    call_command(command, *arguments, stdout=out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
@@ -62,3 +63,28 @@ def test_what_cannot_be_done_says_so(arguments: tuple[str, ...]) -> None:
 def test_without_a_team_there_is_nobody_to_give_it_to() -> None:
     with pytest.raises(CommandError):
         ingest("guardduty", str(EVENT))
+
+
+def test_what_can_be_read_by_now_is_taken_out_of_quarantine(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_bytes(b"nonsense")
+    make.team()
+    ingest("guardduty", str(tmp_path / "bad.json"))
+    # As if the source had not understood this finding on the day it came.
+    Quarantined.objects.create(
+        source="guardduty",
+        digest="0" * 64,
+        body=EVENT.read_bytes(),
+        reason="not yet understood",
+        received_at=clock.now(),
+        team=make.team(),
+    )
+
+    lines = ingest(command="replay_quarantined")
+    again = ingest(command="replay_quarantined")
+
+    assert [bool(line["alerts"]) for line in lines] == [False, True]
+    assert [bool(line["reasons"]) for line in lines] == [True, False]
+    assert [line["alerts"] for line in again] == [[]]
+    assert Alert.objects.count() == 1
+    with pytest.raises(CommandError, match="not in quarantine"):
+        ingest("01ARZ3NDEKTSV4RRFFQ69G5FAV", command="replay_quarantined")
