@@ -68,6 +68,11 @@ def _connections(pid: int) -> ConnectionPool:
 doorbell.connect(publish)
 
 
+@signals.setup_logging.connect
+def _keep_logging(**_: Any) -> None:
+    """Django has set up logging; without a receiver Celery would raise the root logger to WARNING."""
+
+
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def _refuse_unfit(**_: Any) -> None:

@@ -282,7 +282,13 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": env.text(_log), "filters": ["request_id"]}
     },
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"botocore": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    "loggers": {
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        # Two lines for every bell, which carries no work.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }
 
 AWS_ENDPOINT_URL = env.text(_aws_endpoint)

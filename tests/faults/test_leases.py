@@ -109,6 +109,7 @@ def test_the_answer_of_a_call_reaches_a_worker_that_lost_its_lease(site: Site, g
     assert site.effects(action) == ["iam:UpdateAccessKey"]
     written, fence = journal(action), fresh(action).fence
     let_the_stale_one_speak(site, gate, stale)
+    assert stale.told("action.lease-lost"), "and it says so in its log"
     assert journal(action) == written
     assert fresh(action).fence >= fence
     assert site.effects(action) == ["iam:UpdateAccessKey"]
