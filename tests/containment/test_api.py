@@ -1,0 +1,268 @@
+"""Containment over HTTP, from the suggestion to the undo, against the simulated AWS."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from cases.models import Action
+from cases.words import ActionStatus
+from containment import sweeps
+from containment.models import Approval
+from identity.actors import Actor
+from lib import clock
+from tests import make
+from tests.containment.subjects import SUBJECTS
+from tests.containment.world import World
+
+KEY = "iam.deactivate-access-key"
+ISOLATE = "ec2.isolate-instance"
+LOOK = SUBJECTS[KEY].look
+
+ACTION = {
+    "id", "incident", "type", "category", "tier", "status", "target", "params", "plan", "plan_hash",
+    "affects", "does_not_stop", "preflight", "drift", "note", "alarm", "reason", "requested_by",
+    "requested_at", "planned_at", "approved_at", "started_at", "applied_at", "verified_at", "confirmed_at",
+    "reverted_at", "expires_at", "review_at", "reverts", "reverted_by", "steps",
+}  # fmt: skip
+ACTION_TYPE = {
+    "id", "title", "category", "tier", "target", "params_schema", "reads", "writes", "does_not_stop",
+    "pairs_with",
+}  # fmt: skip
+
+
+def post(client: Client, path: str, body: object) -> Any:
+    return client.post(f"/api/v1/{path}", json.dumps(body), content_type="application/json")
+
+
+def get(client: Client, path: str) -> Any:
+    response = client.get(f"/api/v1/{path}")
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def problem(response: Any) -> tuple[int, str]:
+    """Status and code of a problem."""
+    assert response["Content-Type"] == "application/problem+json"
+    return response.status_code, response.json()["type"].removeprefix("urn:quell:problem:")
+
+
+def body_for(world: World, type_id: str) -> dict[str, Any]:
+    target, params = SUBJECTS[type_id].aim(world)
+    return {"type": type_id, "target": dict(target), "params": dict(params), "reason": "test"}
+
+
+def asked(world: World, type_id: str = KEY, *, by: Client | None = None) -> Action:
+    """An action asked for over the API and planned by the worker."""
+    path = f"incidents/{world.incident.ref}/actions"
+    answer = post(by or make.browser(world.asks), path, body_for(world, type_id))
+    assert answer.status_code == 201, answer.content
+    sweeps.run_due_actions()
+    return Action.objects.select_related("incident").get(ulid=answer.json()["id"])
+
+
+def until_planned(world: World, ulid: str) -> Action:
+    """Let the worker plan an undo."""
+    for _ in range(60):
+        sweeps.run_due_actions()
+        action = Action.objects.select_related("incident").get(ulid=ulid)
+        if action.status != ActionStatus.PROPOSED:
+            return action
+        world.clock.advance(5)
+    raise AssertionError("never planned")
+
+
+def test_the_whole_way_from_the_suggestion_to_the_undo(world: World) -> None:
+    before = LOOK(world)
+    target, params = SUBJECTS[KEY].aim(world)
+    resources = [{"type": "access_key", "id": target["id"]}, {"type": "user", "id": params["user"]}]
+    make.alert(incident=world.incident, account=target["account"], resources=resources)
+    program, responder = make.program(make.key()), make.browser(world.asks)
+
+    # A program sees what fits and asks for it as suggested; nothing has happened yet.
+    suggested = get(program, f"incidents/{world.incident.ref}/suggestions")["results"][0]
+    assert suggested["type"] == KEY
+    assert target["id"] in (suggested["target"]["id"], suggested["reason"])
+    body = {name: suggested[name] for name in ("type", "target", "params", "reason")}
+    answer = post(program, f"incidents/{world.incident.ref}/actions", body)
+    assert answer.status_code == 201
+    proposed = answer.json()
+    assert set(proposed) == ACTION
+    assert (proposed["status"], proposed["plan"], proposed["plan_hash"]) == ("proposed", None, "")
+    again = get(program, f"incidents/{world.incident.ref}/suggestions")["results"]
+    assert KEY not in {one["type"] for one in again}
+
+    # The worker plans it.
+    sweeps.run_due_actions()
+    planned = get(program, f"actions/{proposed['id']}")
+    assert planned["status"] == "planned"
+    assert {"steps", "facts", "holds", "changes", "warnings"} <= set(planned["plan"])
+    assert len(planned["plan_hash"]) == 64
+    assert planned["does_not_stop"]
+    calls = json.dumps(planned["plan"]["calls"])
+    assert "iam:UpdateAccessKey" in calls or "UpdateAccessKey" in calls
+    assert "Active" in json.dumps(planned["plan"]["before"])
+    assert "Inactive" in json.dumps(planned["plan"]["after"])
+    assert LOOK(world) == before
+
+    # A responder confirms it, the worker carries it out.
+    approved = post(responder, f"actions/{proposed['id']}/approve", {"plan_hash": planned["plan_hash"]})
+    assert (approved.status_code, approved.json()["status"]) == (200, "approved")
+    world.drive(Action.objects.get(ulid=proposed["id"]))
+    verified = get(program, f"actions/{proposed['id']}")
+    assert verified["status"] == "verified"
+    assert verified["applied_at"] <= verified["verified_at"]
+    assert {step["state"] for step in verified["steps"]} <= {"applied", "verified", "done"}
+    assert LOOK(world) != before
+    [listed] = get(program, f"incidents/{world.incident.ref}")["actions"]
+    assert (listed["id"], listed["status"]) == (proposed["id"], "verified")
+
+    # The undo is a second action, with a plan and a confirmation of its own.
+    answer = post(responder, f"actions/{proposed['id']}/revert", {"reason": "All clear."})
+    assert answer.status_code == 201
+    undo = answer.json()
+    assert (undo["reverts"], undo["status"]) == (proposed["id"], "proposed")
+    waiting = until_planned(world, undo["id"])
+    assert waiting.status == ActionStatus.PLANNED
+    assert post(responder, f"actions/{undo['id']}/approve", {"plan_hash": waiting.plan_hash}).status_code == 200
+    world.drive(waiting)
+
+    assert LOOK(world) == before
+    reverted = get(program, f"actions/{proposed['id']}")
+    assert (reverted["status"], reverted["reverted_by"]) == ("reverted", undo["id"])
+    assert reverted["reverted_at"]
+    both = get(program, f"incidents/{world.incident.ref}/actions")["results"]
+    assert [one["id"] for one in both] == [undo["id"], proposed["id"]]
+
+
+def test_approving_binds_to_the_plan_that_was_read(world: World) -> None:
+    action = asked(world)
+    client = make.browser(world.asks)
+
+    other = post(client, f"actions/{action.ulid}/approve", {"plan_hash": "0" * 64})
+    none = post(client, f"actions/{action.ulid}/approve", {"plan_hash": "nonsense"})
+    more = post(client, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash, "force": True})
+
+    assert problem(other) == (409, "other-plan")
+    assert (none.status_code, none.json()["errors"][0]["pointer"]) == (422, "/plan_hash")
+    assert (more.status_code, more.json()["errors"][0]["pointer"]) == (422, "/force")
+    assert not Approval.objects.exists()
+    assert world.fresh(action).status == ActionStatus.PLANNED
+
+
+def test_approving_needs_a_fresh_sign_in(world: World) -> None:
+    action = asked(world)
+    client = make.browser(world.asks, signed_in_at=clock.now() - timedelta(hours=1))
+
+    answer = post(client, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash})
+
+    assert problem(answer) == (403, "sign-in-again")
+    assert not Approval.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["analyst", "viewer", "auditor", "admin", "approver"])
+def test_a_role_that_does_not_confirm_tier_one(world: World, who: str) -> None:
+    action = asked(world)
+
+    client = make.browser(make.person(who))
+    answer = post(client, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash})
+
+    assert problem(answer) == (403, "forbidden")
+    assert not Approval.objects.exists()
+
+
+def test_tier_two_needs_a_second_person(world: World, approver: Actor) -> None:
+    lead = make.browser(world.approves)
+    action = asked(world, ISOLATE, by=lead)
+
+    own = post(lead, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash})
+    other = post(make.browser(approver), f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash})
+
+    assert problem(own) == (403, "forbidden")
+    assert (other.status_code, other.json()["status"]) == (200, "approved")
+    assert world.drive(action).status == ActionStatus.VERIFIED
+
+
+def test_a_key_asks_and_never_decides(world: World) -> None:
+    program = make.program(make.key())
+    action = asked(world, by=program)
+
+    for verb, body in (("approve", {"plan_hash": action.plan_hash}), ("reject", {"reason": "no"})):
+        assert problem(post(program, f"actions/{action.ulid}/{verb}", body)) == (403, "forbidden")
+
+    assert not Approval.objects.exists()
+    assert world.fresh(action).status == ActionStatus.PLANNED
+
+
+def test_a_rejected_plan_is_not_carried_out(world: World) -> None:
+    before = LOOK(world)
+    action = asked(world)
+    client = make.browser(world.asks)
+
+    rejected = post(client, f"actions/{action.ulid}/reject", {"reason": "The wrong key."})
+    late = post(client, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash})
+    undo = post(client, f"actions/{action.ulid}/revert", {"reason": "x"})
+    world.clock.advance(60)
+    sweeps.run_due_actions()
+
+    assert (rejected.json()["status"], rejected.json()["note"]) == ("rejected", "The wrong key.")
+    assert problem(late) == (409, "conflict")
+    assert problem(undo) == (409, "conflict")
+    assert LOOK(world) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"type": "iam.delete-everything"}, "/type"),
+        ({"target": {"type": "instance", "account": "444455556666", "id": "i-1"}}, "/target"),
+        ({"target": {"type": "access_key", "account": "1", "id": "AKIA"}}, "/target/account"),
+        ({"params": {"user": "ci-deploy", "more": 1}}, "/params"),
+        ({"params": {}}, "/params"),
+        ({"tier": 0}, "/tier"),
+        ({"status": "approved"}, "/status"),
+    ],
+)
+def test_a_request_that_cannot_be_names_what_is_wrong(
+    world: World, change: dict[str, Any], pointer: str
+) -> None:
+    body = body_for(world, KEY) | change
+
+    answer = post(make.browser(world.asks), f"incidents/{world.incident.ref}/actions", body)
+
+    assert problem(answer) == (422, "invalid")
+    assert answer.json()["errors"][0]["pointer"].startswith(pointer)
+    assert not Action.objects.exists()
+
+
+def test_waiting_for_the_plan_ends_with_the_callers_patience(world: World) -> None:
+    path = f"incidents/{world.incident.ref}/actions"
+    client = make.browser(world.asks)
+
+    assert post(client, f"{path}?wait=0.1", body_for(world, KEY)).json()["status"] == "proposed"
+    refused = post(client, f"{path}?wait=soon", body_for(world, KEY))
+    assert refused.status_code == 422
+    assert Action.objects.count() == 1  # what is refused has stored nothing
+
+
+def test_the_catalogue(world: World) -> None:
+    found = get(make.program(make.key("actions:read")), "action-types")
+
+    assert found["next"] is None
+    types = {one["id"]: one for one in found["results"]}
+    assert set(types) == {
+        "ec2.isolate-instance", "ec2.preserve-evidence", "iam.deactivate-access-key",
+        "iam.revoke-role-sessions",
+    }  # fmt: skip
+    for one in types.values():
+        assert set(one) == ACTION_TYPE
+        assert one["params_schema"]["type"] == "object"
+        assert one["reads"]
+        assert one["writes"]
+        assert one["does_not_stop"]
+    assert types[ISOLATE]["tier"] == 2
+    assert types[KEY]["tier"] == 1
