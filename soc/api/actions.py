@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -201,6 +200,7 @@ class Actions(APIView):
         """Ask for an action: stored as `proposed`; with `?wait=` the answer comes once it is planned."""
         actor = actor_of(request)
         incident = incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
+        seconds = _patience(request)
         asked = _valid(ActionIn, request)
         if not _reaches(actor, Permission.PLAN_ACTIONS, incident, asked["target"]):
             raise Forbidden("Your role does not cover the account of this target.")
@@ -213,7 +213,7 @@ class Actions(APIView):
             by=actor,
             at=clock.now(),
         )
-        return Response(shown(_settled(action, request)), status=201)
+        return Response(shown(_settled(action, seconds=seconds)), status=201)
 
 
 class OneAction(APIView):
@@ -279,9 +279,10 @@ class Revert(APIView):
         """Ask for the undo: a second action, with a plan and an approval of its own."""
         actor = actor_of(request)
         action = action_for(actor, ulid, permission=Permission.PLAN_ACTIONS)
+        seconds = _patience(request)
         reason = _valid(ReasonIn, request)["reason"]
         asked = undo.propose_revert(action=action, reason=reason, by=actor, at=clock.now())
-        return Response(shown(_settled(asked, request)), status=201)
+        return Response(shown(_settled(asked, seconds=seconds)), status=201)
 
 
 def shown(action: Action) -> dict[str, Any]:
@@ -364,16 +365,19 @@ def _valid(serializer: type[Strict], request: Request) -> dict[str, Any]:
     return valid
 
 
-def _settled(action: Action, request: Request) -> Action:
-    """Wait, without a transaction, until the worker has planned it or the caller's patience is over."""
+def _patience(request: Request) -> float:
+    """How many seconds the caller waits for the plan; asked before anything is stored."""
     given = request.query_params.get("wait", "0")
     try:
-        seconds = min(MOST_WAIT_SECONDS, max(0.0, float(given)))
+        return min(MOST_WAIT_SECONDS, max(0.0, float(given)))
     except ValueError:
         raise Invalid("wait is a number of seconds.", pointer="?wait") from None
+
+
+def _settled(action: Action, *, seconds: float) -> Action:
+    """Wait, without a transaction, until the worker has planned it or the caller's patience is over."""
     until = time.monotonic() + seconds
     while action.status == ActionStatus.PROPOSED and time.monotonic() < until:
-        connection.close_if_unusable_or_obsolete()
         time.sleep(0.1)  # the real time of a waiting caller, not the product's clock
         action.refresh_from_db()
     return action
