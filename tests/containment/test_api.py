@@ -103,8 +103,7 @@ def test_the_whole_way_from_the_suggestion_to_the_undo(world: World) -> None:
     assert {"steps", "facts", "holds", "changes", "warnings"} <= set(planned["plan"])
     assert len(planned["plan_hash"]) == 64
     assert planned["does_not_stop"]
-    calls = json.dumps(planned["plan"]["calls"])
-    assert "iam:UpdateAccessKey" in calls or "UpdateAccessKey" in calls
+    assert "UpdateAccessKey" in json.dumps(planned["plan"]["calls"])
     assert "Active" in json.dumps(planned["plan"]["before"])
     assert "Inactive" in json.dumps(planned["plan"]["after"])
     assert LOOK(world) == before
@@ -116,7 +115,8 @@ def test_the_whole_way_from_the_suggestion_to_the_undo(world: World) -> None:
     verified = get(program, f"actions/{proposed['id']}")
     assert verified["status"] == "verified"
     assert verified["applied_at"] <= verified["verified_at"]
-    assert {step["state"] for step in verified["steps"]} <= {"applied", "verified", "done"}
+    assert verified["steps"]
+    assert {step["state"] for step in verified["steps"]} <= {"applied", "done"}
     assert LOOK(world) != before
     [listed] = get(program, f"incidents/{world.incident.ref}")["actions"]
     assert (listed["id"], listed["status"]) == (proposed["id"], "verified")
@@ -128,7 +128,9 @@ def test_the_whole_way_from_the_suggestion_to_the_undo(world: World) -> None:
     assert (undo["reverts"], undo["status"]) == (proposed["id"], "proposed")
     waiting = until_planned(world, undo["id"])
     assert waiting.status == ActionStatus.PLANNED
-    assert post(responder, f"actions/{undo['id']}/approve", {"plan_hash": waiting.plan_hash}).status_code == 200
+    assert (
+        post(responder, f"actions/{undo['id']}/approve", {"plan_hash": waiting.plan_hash}).status_code == 200
+    )
     world.drive(waiting)
 
     assert LOOK(world) == before
@@ -255,7 +257,7 @@ def test_the_catalogue(world: World) -> None:
     assert found["next"] is None
     types = {one["id"]: one for one in found["results"]}
     assert set(types) == {
-        "ec2.isolate-instance", "ec2.preserve-evidence", "iam.deactivate-access-key",
+        "ec2.isolate-instance", "ec2.snapshot-volumes", "iam.deactivate-access-key",
         "iam.revoke-role-sessions",
     }  # fmt: skip
     for one in types.values():
