@@ -70,25 +70,30 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """The run without a death: the worlds before, after and after undo, the calls, the steps."""
+    """The run without a death: the worlds before, after and after undo, the calls, the journal's states."""
 
     before: Any
     after: Any
     undone: Any
     sent: list[str]
     sent_undo: list[str]
-    steps: tuple[str, ...]
-    steps_undo: tuple[str, ...]
+    steps: dict[str, str]
+    steps_undo: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a run ended: `ok`, `shown`, `lie` or `stuck`, and how much more was sent than was needed."""
+    """How a run ended: `ok`, `shown`, `lie` or `stuck`, and how much more was sent than was needed.
+
+    `differs` lists the steps whose journal ended in another state than without a death: a step that
+    was ours and is kept as `already` would never be undone.
+    """
 
     case: str
     end: str
     status: str
     extra: int
+    differs: tuple[str, ...]
     deaths: tuple[Death, ...]
 
 
@@ -113,26 +118,30 @@ def base_of(site: Site, type_id: str) -> Base:
     assert site.see_through(action) == []
     assert fresh(action).status == "verified", site.why(action)
     after = undone = subject.look(site.world)
-    sent_undo, steps_undo = list[str](), tuple[str, ...]()
+    steps, sent_undo, steps_undo = states_of(action), list[str](), dict[str, str]()
     if subject.has_undo:
         back = site.ask_to_undo(action)
         assert site.see_through(back) == []
         assert fresh(back).status == "verified", site.why(back)
         undone = subject.look(site.world)
-        sent_undo, steps_undo = site.effects(back), tuple(row.name for row in steps_of(back))
+        sent_undo, steps_undo = site.effects(back), states_of(back)
     return Base(
         before=before,
         after=after,
         undone=undone,
         sent=site.effects(action),
         sent_undo=sent_undo,
-        steps=tuple(row.name for row in steps_of(action)),
+        steps=steps,
         steps_undo=steps_undo,
     )
 
 
-def run(site: Site, case: Case, base: Base) -> Verdict:
-    """Carry out (or undo) with a worker that dies at the case's point, and fresh ones after it."""
+def run(site: Site, case: Case, base: Base, *, plant: str = "") -> Verdict:
+    """Carry out (or undo) with a worker that dies at the case's point, and fresh ones after it.
+
+    With `plant` they have that defect of `tests.defects.plants`.
+    """
+    site.plant = plant
     failpoint = _failpoint(case, base)
     if case.phase == "undo":
         action = site.ask_to_undo(_carried_out(site, case, failpoint))
@@ -149,7 +158,11 @@ def run(site: Site, case: Case, base: Base) -> Verdict:
 
 def verdict_of(site: Site, name: str, phase: str, base: Base, action: Action, deaths: list[Death]) -> Verdict:
     """Judge an action that has ended, by AWS's own log and by the state of the world."""
-    want, sent = (base.undone, base.sent_undo) if phase == "undo" else (base.after, base.sent)
+    want, sent, steps = (
+        (base.undone, base.sent_undo, base.steps_undo)
+        if phase == "undo"
+        else (base.after, base.sent, base.steps)
+    )
     status = fresh(action).status
     end = judge(status, as_wanted=SUBJECTS[action.type].look(site.world) == want)
     told = AuditEvent.objects.filter(act="action.verified", object_id=action.ulid).count()
@@ -159,8 +172,16 @@ def verdict_of(site: Site, name: str, phase: str, base: Base, action: Action, de
         end=end,
         status=status,
         extra=max(0, len(site.effects(action)) - len(sent)),
+        differs=tuple(
+            f"{name}: {state}" for name, state in states_of(action).items() if state != steps.get(name)
+        ),
         deaths=tuple(deaths),
     )
+
+
+def states_of(action: Action) -> dict[str, str]:
+    """The state of each step, by name."""
+    return {row.name: row.state for row in steps_of(action)}
 
 
 def _failpoint(case: Case, base: Base) -> str:

@@ -154,6 +154,7 @@ class Site:
     incident: Incident
     asks: Actor
     approves: Actor
+    plant: str = ""
     workers: list[Worker] = field(default_factory=list)
 
     @property
@@ -183,6 +184,8 @@ class Site:
             "QUELL_FAILPOINT": failpoint,
         }
         aws = {**demo._simulated_aws(self.far.url), **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
+        if self.plant:
+            command = ("tests.faults.planted", self.plant, *command[1:])
         log = self.data.logs / f"worker-{len(self.workers) + 1}.log"
         process = processes.spawn(
             [stack.python, "-m", *command],

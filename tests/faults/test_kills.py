@@ -81,8 +81,7 @@ def test_killed_at_a_point_of_the_journal(site: Site, tally: Tally, name: str) -
 
     tally.verdicts.append(verdict)
     assert len(verdict.deaths) == 1, "the worker was to die once"
-    assert verdict.end == "ok", verdict
-    assert verdict.extra == 0, verdict
+    assert (verdict.end, verdict.extra, verdict.differs) == ("ok", 0, ()), verdict
 
 
 @pytest.mark.exhaustive
@@ -106,6 +105,24 @@ def test_killed_at_random_moments(site: Site, tally: Tally, number: int) -> None
     tally.verdicts.append(verdict)
     assert verdict.end in ("ok", "shown"), verdict
     assert verdict.extra == 0, verdict
+
+
+@pytest.mark.exhaustive
+def test_the_judge_sees_a_call_that_is_repeated_without_a_look(site: Site, tally: Tally) -> None:
+    case = ALL["iam.deactivate-access-key apply called@deactivate"]
+
+    verdict = run(site, case, _base(site, tally, case.type_id), plant="a-look-skipped")
+
+    assert verdict.extra == 1, verdict
+
+
+@pytest.mark.exhaustive
+def test_the_judge_sees_an_intent_that_was_written_too_late(site: Site, tally: Tally) -> None:
+    case = ALL["iam.deactivate-access-key apply called@deactivate"]
+
+    verdict = run(site, case, _base(site, tally, case.type_id), plant="intent-written-after-the-call")
+
+    assert verdict.differs == ("deactivate: already",), verdict
 
 
 @pytest.mark.exhaustive
