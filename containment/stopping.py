@@ -15,13 +15,12 @@ from cases.words import ActionStatus
 from containment.looking import resolved_call, resolved_check, same
 from containment.models import Step as Row
 from containment.models import StepState
-from containment.turn import LOST, PATIENCE, Later, Outcome, Turn
+from containment.turn import IN_EFFECT, LOST, PATIENCE, Later, Outcome, Turn, may_be_in_effect
 from containment.types import CHANGING, Check, plain
 from lib import clock
 from lib.aws import AwsError, NoAnswer
 
 Carry = Callable[[Turn, int], Outcome]
-IN_EFFECT = (StepState.APPLIED, StepState.ALREADY)
 NOT_DONE = (StepState.PENDING, StepState.RETRY, StepState.INTENT)
 
 
@@ -63,7 +62,7 @@ def _stop_undo(turn: Turn, states: set[str], note: str) -> None:
 def _close(turn: Turn, changes: str, carry: Carry) -> bool:
     """Close one open thing: by its next step, else by putting back what was."""
     seqs = [seq for seq, step in enumerate(turn.plan.steps) if step.changes == changes]
-    opened = max(seq for seq in seqs if turn.rows[seq].state in IN_EFFECT)
+    opened = max(seq for seq in seqs if may_be_in_effect(turn.plan.steps[seq], turn.rows[seq]))
     for seq in seqs:
         if seq > opened and turn.rows[seq].state in NOT_DONE and _insist(turn, seq, carry):
             return True

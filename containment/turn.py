@@ -34,6 +34,7 @@ FINISHED = frozenset(
         StepState.KEPT,
     }
 )
+IN_EFFECT = frozenset({StepState.APPLIED, StepState.ALREADY})
 LOST = frozenset({StepState.FAILED, StepState.UNKNOWN, StepState.CONFLICT})
 
 
@@ -55,6 +56,11 @@ class Lost:
 
 Outcome = Later | Lost | None
 """What became of a step's turn; None: it is finished, go on with the next."""
+
+
+def may_be_in_effect(step: Step, row: Row) -> bool:
+    """Whether a step has to be reckoned with: one that opens also when nobody knows, one that shuts not."""
+    return row.state in IN_EFFECT or (step.open and row.state == StepState.UNKNOWN)
 
 
 class Turn:
@@ -112,7 +118,7 @@ class Turn:
         """The things whose last step in effect leaves them worse off than before."""
         last: dict[str, Step] = {}
         for step, row in self.pairs():
-            if row.state in (StepState.APPLIED, StepState.ALREADY) and step.kind in CHANGING:
+            if step.kind in CHANGING and may_be_in_effect(step, row):
                 last[step.changes] = step
         return [changes for changes, step in last.items() if step.open]
 
