@@ -126,6 +126,7 @@ def test_the_judge_sees_an_intent_that_was_written_too_late(site: Site, tally: T
 
 
 @pytest.mark.exhaustive
+@pytest.mark.django_db(transaction=True)  # else it would not be run in its place
 def test_enough_was_killed_in_the_middle(tally: Tally) -> None:
     """Last of this file: the grid as a whole."""
     if len(tally.verdicts) < len(ALL) + RANDOM_RUNS:

@@ -6,6 +6,7 @@ import json
 import random
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,11 @@ def newest(action: Action) -> str:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("number", range(6))
 def test_frozen_at_a_random_moment(site: Site, number: int) -> None:
-    """Also in the middle of a database transaction, which may keep others waiting until the thaw."""
+    """Also in the middle of a database transaction, which may keep others waiting until the thaw.
+
+    A call that was about to be sent is sent after the thaw, as AWS knows nothing of our fence: to the
+    same effect, and never an object twice.
+    """
     chance = random.Random(SEED + number)
     base = base_of(site, HOST)
     site.start_again()
@@ -171,7 +176,7 @@ def test_frozen_at_a_random_moment(site: Site, number: int) -> None:
     site.planned(action)
     site.approve(action)
     site.until(lambda: f":{frozen.pid}:" in fresh(action).owner, action)
-    time.sleep(chance.uniform(0, 0.8))
+    time.sleep(chance.uniform(0, 0.5))
     if fresh(action).status in TERMINAL:
         pytest.skip("it was done before it could be frozen")
     frozen.freeze()
@@ -182,5 +187,7 @@ def test_frozen_at_a_random_moment(site: Site, number: int) -> None:
     deaths = site.see_through(action)
 
     verdict = verdict_of(site, f"frozen {number}", "apply", base, action, deaths)
-    assert verdict.end == "ok", site.why(action)
-    assert verdict.extra == 0, verdict
+    assert (verdict.end, verdict.differs) == ("ok", ()), site.why(action)
+    assert verdict.extra <= 1, verdict
+    again = Counter(site.effects(action)) - Counter(base.sent)
+    assert not any(operation.startswith("ec2:Create") for operation in again)

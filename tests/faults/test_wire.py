@@ -12,9 +12,11 @@ from tests.faults.site import Site, fresh
 pytestmark = pytest.mark.slow
 
 KEY = "iam.deactivate-access-key"
-FAULTS: dict[str, dict[str, Any]] = {
+CUTS: dict[str, dict[str, Any]] = {
     "cut before it arrived": {"status": 0, "when": "before"},
     "cut after it was done": {"status": 0, "when": "after"},
+}
+OTHERS: dict[str, dict[str, Any]] = {
     "done eight seconds later": {"late": 8},
     "throttled three times": {"status": 400, "code": "Throttling", "times": 3},
     "an error after it was done": {"status": 500, "code": "ServiceFailure", "when": "after"},
@@ -22,13 +24,14 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_one_worker_meets_every_fault_of_the_wire(site: Site) -> None:
+@pytest.mark.parametrize("faults", [CUTS, pytest.param(OTHERS, marks=pytest.mark.exhaustive)], ids=len)
+def test_one_worker_meets_the_faults_of_the_wire(site: Site, faults: dict[str, dict[str, Any]]) -> None:
     """In apply and in undo: done once in effect, however the answer was lost."""
     subject = SUBJECTS[KEY]
     before = subject.look(site.world)
     site.worker()
     after: Any = None
-    for name, fault in FAULTS.items():
+    for name, fault in faults.items():
         site.far.faults({"match": "iam:UpdateAccessKey", **fault})
         action = site.propose(KEY)
         assert site.see_through(action) == []
