@@ -25,7 +25,8 @@ class Alert(models.Model):
     type = models.CharField(max_length=200, blank=True)
     account = models.CharField(max_length=12, blank=True)
     region = models.CharField(max_length=30, blank=True)
-    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="alerts")
+    # No index of its own: SQLite would take it for the queue and then sort every row of the team.
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="alerts", db_index=False)
     resources = models.JSONField(default=list)
     observables = models.JSONField(default=list)
     techniques = models.JSONField(default=list)
