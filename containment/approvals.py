@@ -21,16 +21,11 @@ from containment.models import Approval
 from estate.queries import account_of
 from identity.actors import Actor
 from identity.permissions import Permission
+from identity.requests import NotFresh
 from lib import clock, doorbell
 from lib.errors import Conflict, Forbidden
 
 WAITING = (ActionStatus.PLANNED, ActionStatus.DRIFTED)
-
-
-class NotFresh(Forbidden):
-    """Sign in again: approving needs a sign-in that is at most 15 minutes old."""
-
-    code = "sign-in-again"
 
 
 class OtherPlan(Conflict):
@@ -73,13 +68,14 @@ def approve(*, action: Action, plan_hash: str, by: Actor, at: datetime, is_fresh
         raise Forbidden(objection)
     if not is_fresh:
         raise NotFresh
-    if action.status not in WAITING:
-        raise Conflict(f"It is {action.status}, and does not wait for approval.")
-    if plan_hash != action.plan_hash:
-        raise OtherPlan
-    if action.expires_at and at > action.expires_at:
-        raise Conflict("The plan has expired; plan it again.")
     with transaction.atomic():
+        _lock(action, at)
+        if action.status not in WAITING:
+            raise Conflict(f"It is {action.status}, and does not wait for approval.")
+        if plan_hash != action.plan_hash:
+            raise OtherPlan
+        if action.expires_at and at > action.expires_at:
+            raise Conflict("The plan has expired; plan it again.")
         _decide(action, by=by, decision="approve", at=at, reason="")
         journal.tell(
             action, Story(act="action.confirmed", title=f"Approved: {planning.title_of(action)}", by=by)
@@ -98,9 +94,10 @@ def reject(*, action: Action, reason: str, by: Actor, at: datetime) -> Action:
     """Say no; ends the action. Raises like `approve`, but one may reject one's own plan."""
     if by.kind != "person" or not _may_decide(action, by):
         raise Forbidden("Your role does not decide about this plan.")
-    if action.status not in WAITING:
-        raise Conflict(f"It is {action.status}, and does not wait for approval.")
     with transaction.atomic():
+        _lock(action, at)
+        if action.status not in WAITING:
+            raise Conflict(f"It is {action.status}, and does not wait for approval.")
         _decide(action, by=by, decision="reject", at=at, reason=reason)
         if not action.move(ActionStatus.REJECTED, note=reason, due_at=None):
             raise Conflict("Someone was faster; load it again.")
@@ -120,6 +117,12 @@ def expire_due() -> int:
                 journal.tell(action, story)
                 expired += 1
     return expired
+
+
+def _lock(action: Action, at: datetime) -> None:
+    """Take the row's lock and read it again: two persons deciding at once count each other."""
+    Action.objects.filter(pk=action.pk).update(updated_at=at)
+    action.refresh_from_db(fields=["status", "plan_hash", "expires_at", "updated_at"])
 
 
 def _objection(action: Action, by: Actor) -> str:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.record import record
+from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment import guardrails, journal, locks
@@ -40,10 +41,11 @@ from containment.wire import Eyes, Names, NotDeclared, reads_of, writes_of
 from estate.models import Account, Environment
 from estate.queries import account_of
 from identity.actors import Actor
+from identity.permissions import Permission
 from lib import clock, doorbell
 from lib.aws import AwsError, NoAnswer, WrongAccount
 from lib.canonical import JSON
-from lib.errors import Conflict, Invalid
+from lib.errors import Conflict, Forbidden, Invalid
 
 TOPIC = "actions"
 AFFECTS_SECONDS = 3.0
@@ -75,11 +77,14 @@ def propose(
 ) -> Action:
     """Store a request for an action; the worker is rung after the commit.
 
-    Raises `Invalid` for an unknown type, a target of the wrong kind or wrong parameters, and
-    `Conflict` on a closed incident.
+    Raises `Forbidden` for a target in an account that the actor's role does not cover, `Invalid` for
+    an unknown type, a target of the wrong kind or wrong parameters, `Conflict` on a closed incident.
     """
     if incident.status == "closed":
         raise Conflict("The incident is closed; reopen it before acting.")
+    account = str(target.get("account", ""))
+    if not permits(by, Permission.PLAN_ACTIONS, team=incident.team_id, account=account):
+        raise Forbidden("Your role does not cover the account of this target.")
     declared = _declared(type_id)
     aim = _target(declared, target)
     given = plain(check(declared.params, params))

@@ -19,9 +19,9 @@ from containment.suggesting import Suggestion, suggestions
 from estate.queries import account_of
 from identity.actors import Actor
 from identity.permissions import Permission
-from identity.requests import actor_of, is_fresh, signed_in, to_sign_in
+from identity.requests import NotFresh, actor_of, is_fresh, signed_in, to_sign_in
 from lib import clock, fragments
-from lib.errors import Conflict, Forbidden, Invalid
+from lib.errors import Conflict, Invalid
 
 REASON_LENGTH = 2000
 
@@ -55,11 +55,6 @@ def propose(request: HttpRequest, ref: str) -> HttpResponse:
     actor = actor_of(request)
     incident = access.incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
     chosen = _chosen(request, incident)
-    reaches = access.permits(
-        actor, Permission.PLAN_ACTIONS, team=incident.team_id, account=chosen.target["account"]
-    )
-    if not reaches:
-        raise Forbidden("Your role does not cover the account of this target.")
     action = planning.propose(
         incident=incident,
         type_id=chosen.type,
@@ -111,7 +106,7 @@ def approve(request: HttpRequest, ulid: str) -> HttpResponse:
             at=clock.now(),
             is_fresh=is_fresh(request),
         )
-    except approvals.NotFresh:
+    except NotFresh:
         return to_sign_in(request, again=True)
     return HttpResponseRedirect(reverse("action", args=[ulid]))
 

