@@ -26,7 +26,7 @@ PLANNED = (ActionStatus.PROPOSED, ActionStatus.PLANNED, ActionStatus.APPROVED, A
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One category of one target: `contained`, `applying`, `planned`, `open`, or why it does not apply."""
+    """One category of one target: `contained`, `elsewhere`, `applying`, `planned`, `open`, or `none`."""
 
     state: str
     text: str
@@ -55,17 +55,16 @@ def coverage(incident: Incident) -> list[Row]:
         Action.objects.filter(incident=incident, reverts__isnull=True).order_by("requested_at", "pk")
     )
     targets = dict.fromkeys([*_of_alerts(incident), *_of_actions(actions)])
-    rows = [_row(target, actions) for target in targets]
+    elsewhere = _contained_by_others(incident)
+    rows = [_row(target, actions, elsewhere) for target in targets]
     return sorted(rows, key=lambda row: (not row.is_open, row.kind, row.id))
 
 
 def contained_since(incident: Incident) -> datetime | None:
-    """When the last required action was verified; None while anything tainted is open, or nothing is."""
-    rows = coverage(incident)
-    if not rows or any(row.is_open for row in rows):
-        return None
-    times = [row.since for row in rows if row.since]
-    return max(times) if times else None
+    """When the last required action was verified; None while one is not, or nothing is tainted."""
+    times = [row.since for row in coverage(incident)]
+    known = [since for since in times if since]
+    return max(known) if known and len(known) == len(times) else None
 
 
 _Key = tuple[str, str, str, str]
@@ -89,10 +88,15 @@ def _of_actions(actions: list[Action]) -> list[_Key]:
     ]
 
 
-def _row(target: _Key, actions: list[Action]) -> Row:
+def _contained_by_others(incident: Incident) -> str:
+    """How the incident came to be contained without us, in words; empty when it was not."""
+    return _BY_OTHERS.get(incident.contained_basis, "") if incident.contained_at else ""
+
+
+def _row(target: _Key, actions: list[Action], elsewhere: str) -> Row:
     kind, name, account, region = target
     mine = [a for a in actions if a.target["id"] == name and a.target["account"] == account]
-    cells = {category: _cell(category, kind, mine) for category in COUNTS}
+    cells = {category: _cell(category, kind, mine, elsewhere) for category in COUNTS}
     needed = cells[REQUIRED[kind]]
     return Row(
         kind=kind,
@@ -102,12 +106,12 @@ def _row(target: _Key, actions: list[Action]) -> Row:
         source=cells[Category.SOURCE],
         technique=cells[Category.TECHNIQUE],
         destination=cells[Category.DESTINATION],
-        is_open=needed.state != "contained",
-        since=needed.at,
+        is_open=needed.state not in ("contained", "elsewhere"),
+        since=needed.at if needed.state == "contained" else None,
     )
 
 
-def _cell(category: Category, kind: str, actions: list[Action]) -> Cell:
+def _cell(category: Category, kind: str, actions: list[Action], elsewhere: str) -> Cell:
     mine = [a for a in actions if a.category == category]
     for statuses, state in (
         ((ActionStatus.VERIFIED,), "contained"),
@@ -118,11 +122,18 @@ def _cell(category: Category, kind: str, actions: list[Action]) -> Cell:
         for action in reversed(mine):
             if action.status in statuses:
                 return Cell(state=state, text=action.type, action=action.ulid, at=action.verified_at)
+    if REQUIRED[kind] is category and elsewhere:
+        return Cell(state="elsewhere", text=elsewhere)
     if REQUIRED[kind] is category:
         return Cell(state="open", text="No plan yet")
     return Cell(state="none", text=_NOT_NEEDED[category])
 
 
+_BY_OTHERS = {
+    "observed": "Contained by someone else, seen in AWS",
+    "attested": "Contained by someone else, on a person's word",
+    "not_needed": "Not needed, as a person decided",
+}
 _NOT_NEEDED = {
     Category.SOURCE: "Not a host",
     Category.TECHNIQUE: "No credential of its own",

@@ -68,10 +68,17 @@ def renew(action: Action) -> None:
     _held(action, lease_until=clock.now() + LEASE)
 
 
-def release(action: Action, *, due_at: datetime | None) -> None:
+def release(action: Action, *, due_at: datetime | None, **values: Any) -> None:
     """Let go, and say when the action should be looked at next (None: nothing is left to do)."""
     Action.objects.filter(pk=action.pk, owner=action.owner, fence=action.fence).update(
-        owner="", lease_until=None, due_at=due_at
+        owner="", lease_until=None, due_at=due_at, **values
+    )
+
+
+def fault(failure: Exception) -> str:
+    """What a screen says of a failure of the program itself; the log has the rest."""
+    return (
+        f"a fault of Quell's own, {type(failure).__name__}; it is tried again, and the worker's log says more"
     )
 
 

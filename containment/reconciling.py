@@ -6,6 +6,7 @@ older one of our own, a request that came late, has taken its place (CONTRACT §
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,8 @@ from containment.wire import Eyes, Hand, Names, reads_of, writes_of
 from lib import clock
 from lib.aws import AwsError, NoAnswer, WrongAccount
 from lib.canonical import JSON
+
+log = logging.getLogger(__name__)
 
 EVERY = timedelta(minutes=5)
 IN_FORCE = (ActionStatus.VERIFIED, ActionStatus.PARTIAL, ActionStatus.UNKNOWN)
@@ -62,12 +65,16 @@ def look_at(pk: int) -> Seen | None:
     action = _claim(pk)
     if action is None:
         return None
-    plan = plan_of(action.plan or {})
-    rows = list(Row.objects.filter(action=action).order_by("seq"))
-    seen = _look(action, plan, rows)
     try:
+        plan = plan_of(action.plan or {})
+        rows = list(Row.objects.filter(action=action).order_by("seq"))
+        seen = _look(action, plan, rows)
         _conclude(action, rows, seen)
     except journal.LostLease:
+        return None
+    except Exception as failure:  # the boundary of a look: one bad action must not hide the others
+        log.exception("action.look-fault", extra={"action": action.ulid})
+        journal.release(action, due_at=action.due_at, alarm=journal.fault(failure), looked_at=clock.now())
         return None
     journal.release(action, due_at=action.due_at)
     return seen
@@ -78,7 +85,8 @@ def _is_time(action: Action, now: datetime) -> bool:
         return True
     if action.looked_at:
         return True
-    settle = max([s.settle for s in plan_of(action.plan or {}).steps if s.kind in CHANGING], default=0)
+    stored = (action.plan or {}).get("steps", [])
+    settle = max([int(step["settle"]) for step in stored if step["kind"] in CHANGING], default=0)
     return now >= action.verified_at + timedelta(seconds=settle)
 
 
@@ -197,7 +205,7 @@ def _conclude(action: Action, rows: list[Row], seen: Seen) -> None:
         return
     if action.status == ActionStatus.VERIFIED:
         first = action.confirmed_at is None
-        _note(action, looked_at=now, confirmed_at=now)
+        _note(action, looked_at=now, confirmed_at=now, alarm="")
         if first:
             _say_confirmed(action)
         return

@@ -53,10 +53,11 @@ def advance(pk: int) -> bool:
     except journal.LostLease:
         log.info("action.lease-lost", extra={"action": action.ulid})
         return True
-    except Exception:  # the boundary of a worker's turn: one bad action must not stop the others
+    except Exception as failure:  # the boundary of a worker's turn: one bad action must not stop the others
         log.exception("action.fault", extra={"action": action.ulid})
-        due = clock.now() + AFTER_A_FAULT
-    journal.release(action, due_at=due)
+        journal.release(action, due_at=clock.now() + AFTER_A_FAULT, alarm=journal.fault(failure))
+        return True
+    journal.release(action, due_at=due, alarm="")
     return True
 
 

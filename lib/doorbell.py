@@ -79,8 +79,3 @@ def ring_now(topic: str) -> None:
         log.warning("doorbell.failed", extra={"topic": topic, "error": str(failure)})
         with _lock:
             _quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_SECONDS
-
-
-def is_quiet() -> bool:
-    """Whether the broker failed lately, so that bells are being dropped."""
-    return time.monotonic() < _quiet_until

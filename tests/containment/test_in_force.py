@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from audit import record
 from audit.models import AuditEvent
+from cases import milestones
 from cases.models import Action, Alert, Incident
-from containment import coverage, reconciling, sweeps
+from cases.words import MilestoneKind, MilestoneSource
+from containment import approvals, coverage, preflight, reconciling, sweeps
 from containment.suggesting import suggestions
 from lib import clock
 from lib.aws import NoAnswer
+from lib.errors import Forbidden
 from tests import make
 from tests.containment.subjects import SUBJECTS, _key, _keys, _turn_key
 from tests.containment.world import SHIPPING, World, dying
@@ -215,7 +219,6 @@ def test_a_plan_that_nobody_approves_expires(world: World) -> None:
 
 def test_in_observe_mode_plans_are_made_and_not_carried_out(world: World) -> None:
     from estate.models import Account
-    from lib.errors import Forbidden
 
     Account.objects.filter(account_id=SHIPPING).update(mode="observe")
     action = world.propose(KEY, *SUBJECTS[KEY].aim(world))
@@ -300,3 +303,80 @@ def test_every_change_of_status_is_in_the_ledger(world: World) -> None:
     ]
     assert acts[-2:] == ["action.verified", "action.reverted"]
     assert record.verify() is None
+
+
+def test_one_action_that_cannot_be_looked_at_does_not_hide_the_others(world: World) -> None:
+    broken = world.apply(KEY, *SUBJECTS[KEY].aim(world))
+    other = world.apply(ROLE, *SUBJECTS[ROLE].aim(world))
+    plan = dict(broken.plan or {})
+    plan["steps"][0]["seen"]["select"] = "not ] a path"
+    Action.objects.filter(pk=broken.pk).update(plan=plan)
+    world.clock.advance(60)
+
+    sweeps.look_at_due()
+
+    assert world.fresh(other).confirmed_at is not None
+    broken = world.fresh(broken)
+    assert broken.owner == ""
+    assert "fault" in broken.alarm
+    assert broken.looked_at == clock.now()
+
+
+def test_a_fault_of_our_own_is_shown_and_goes_away_with_its_cause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = world.propose(KEY, *SUBJECTS[KEY].aim(world))
+    world.approve(action)
+    with monkeypatch.context() as broken:
+        broken.setattr(preflight, "check", lambda *_, **__: 1 / 0)
+        sweeps.run_due_actions()
+    action = world.fresh(action)
+    assert action.status == "approved"
+    assert "fault" in action.alarm
+    assert "ZeroDivisionError" in action.alarm
+
+    action = world.drive(action)
+
+    assert action.status == "verified"
+    assert action.alarm == ""
+
+
+def test_a_plan_made_anew_while_someone_approves_the_old_one_is_not_approved(world: World) -> None:
+    """The page was read before the plan changed; the row is read again under its lock."""
+    stale = world.propose(KEY, *SUBJECTS[KEY].aim(world))
+    Action.objects.filter(pk=stale.pk).update(plan_hash="0" * 64)
+
+    with pytest.raises(approvals.OtherPlan):
+        approvals.approve(
+            action=stale, plan_hash=stale.plan_hash, by=world.approves, at=clock.now(), is_fresh=True
+        )
+    assert world.fresh(stale).status == "planned"
+
+
+def test_asking_needs_the_account_at_every_door(world: World) -> None:
+    """The check is the use-case's own, so that a third door cannot forget it."""
+    world.asks = make.person("lead", login="elsewhere", accounts=["999999999999"])
+
+    with pytest.raises(Forbidden, match="account"):
+        world.propose(KEY, *SUBJECTS[KEY].aim(world))
+
+
+def test_coverage_says_when_someone_else_contained_it(world: World) -> None:
+    alert_about_key(world)
+    with transaction.atomic():
+        milestones.record(
+            incident=world.incident,
+            kind=MilestoneKind.CONTAINED,
+            at=clock.now(),
+            source=MilestoneSource.PERSON,
+            basis="observed",
+            by=world.approves,
+            recorded_at=clock.now(),
+            evidence="seen in CloudTrail",
+        )
+
+    (row,) = coverage.coverage(world.incident)
+
+    assert row.technique.state == "elsewhere"
+    assert not row.is_open
+    assert coverage.contained_since(world.incident) is None, "that is not contained by Quell"

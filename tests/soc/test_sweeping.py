@@ -198,7 +198,6 @@ def test_after_a_failure_bells_are_dropped_at_no_cost(
         for _ in range(1000):
             doorbell.ring_now("t")
         assert time.monotonic() - begun < 0.1
-        assert doorbell.is_quiet()
     finally:
         celery._connections.cache_clear()
         monkeypatch.setattr(doorbell, "_quiet_until", 0.0)
