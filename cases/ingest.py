@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,12 +17,13 @@ from django.db import transaction
 from django.db.models import F
 
 from audit.record import record as audit
-from cases import decoding, storing
+from cases import decoding, hearing, storing
 from cases.decoding import JSON, Broken, Document, Unreadable
+from cases.ground import Standing
 from cases.models import Quarantined
 from cases.sources import envelopes
 from cases.sources.registry import source_of, sources
-from cases.sources.types import AlertDraft, Source
+from cases.sources.types import AlertDraft, Detector, Ground, Reader, Source, Speaking
 from cases.storing import Draft, Outcome, Stored
 from estate.models import Account
 from identity.actors import Actor
@@ -51,10 +52,14 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """What became of a body: its alerts in the order of their documents, and what was held back."""
+    """What became of a body: its alerts in the order of their documents, and what was held back.
+
+    `passed` counts the documents that were read and held nothing alarming.
+    """
 
     alerts: tuple[Stored, ...]
     quarantined: tuple[Held, ...]
+    passed: int = 0
 
     def count(self, *outcomes: Outcome) -> int:
         """How many documents had one of these outcomes."""
@@ -63,41 +68,60 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A draft with the document it was read from."""
+    """A draft with the document it was read from, and the source that read it."""
 
     draft: AlertDraft
     document: Document
+    read_as: str
 
 
-def receive(*, source: str, body: bytes, by: Actor, at: datetime, team: Team | None = None) -> Received:
+@dataclass(kw_only=True)
+class _Reading:
+    """What was made of a body, before anything is stored."""
+
+    drafts: list[_Read] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    spoke: set[tuple[str, str, str]] = field(default_factory=set)
+    passed: int = 0
+
+
+def receive(
+    *, source: str, body: bytes, by: Actor, at: datetime, team: Team | None = None, door: str = "ingest"
+) -> Received:
     """Take in a body of a source, or of whatever sources it shows itself to be of (`auto`).
 
-    `team` gets what belongs to no known account; without one, the team of the key or person. Raises
-    `UnknownSource` and `Forbidden` (nobody to give it to); nothing in a body makes it raise.
+    `team` gets what belongs to no known account; without one, the team of the key or person. `door` is
+    how it came. Raises `UnknownSource` and `Forbidden` (nobody to give it to); nothing in a body makes
+    it raise.
     """
     if source != AUTO and source not in sources():
         raise UnknownSource(
             f"There is no source {source[:40]!r}; there are: {', '.join([*sources(), AUTO])}."
         )
     home = home_of(by, team)
-    readings, broken = _read(source, body, at=at)
+    reading = _read(source, body, at=at)
     with transaction.atomic():
-        stored, foreign = _store(readings, home=home, at=at)
-        held = _hold([*broken, *foreign], source=source, team=home, at=at)
-        received = Received(alerts=tuple(stored), quarantined=tuple(held))
+        stored, foreign = _store(reading.drafts, home=home, door=door, at=at)
+        held = _hold([*reading.broken, *foreign], source=source, door=door, team=home, at=at)
+        received = Received(alerts=tuple(stored), quarantined=tuple(held), passed=reading.passed)
         _record(received, source=source, body=body, by=by, at=at)
         doorbell.ring("alerts")
+    hearing.heard(reading.spoke, team=home, at=at)
     return received
 
 
-def receive_drafts(*, drafts: Iterable[AlertDraft], by: Actor, at: datetime) -> list[Stored]:
+def receive_drafts(
+    *, drafts: Iterable[AlertDraft], by: Actor, at: datetime, read_as: str = "native", door: str = "api"
+) -> list[Stored]:
     """Take in drafts that were read already. One of another team has the outcome `foreign` and no alert."""
     home = home_of(by, None)
+    drafts = list(drafts)
     with transaction.atomic():
-        stored = storing.store(_placed(drafts, home=home), at=at)
+        stored = storing.store(_placed(drafts, home=home, read_as=[read_as] * len(drafts), door=door), at=at)
         received = Received(alerts=tuple(stored), quarantined=())
-        _record(received, source="native", body=b"", by=by, at=at)
+        _record(received, source=read_as, body=b"", by=by, at=at)
         doorbell.ring("alerts")
+    hearing.heard({(read_as, draft.account, draft.region) for draft in drafts}, team=home, at=at)
     return stored
 
 
@@ -113,6 +137,7 @@ def replay(*, quarantined: Quarantined, by: Actor, at: datetime) -> Received:
             by=by,
             at=at,
             team=quarantined.team,
+            door=quarantined.door,
         )
         if not received.quarantined:
             Quarantined.objects.filter(pk=quarantined.pk).update(replayed_at=at)
@@ -144,40 +169,55 @@ def checked(draft: AlertDraft, *, at: datetime) -> AlertDraft:
 # --- reading -------------------------------------------------------------------------------------------
 
 
-def _read(source: str, body: bytes, *, at: datetime) -> tuple[list[_Read], list[Broken]]:
-    readings: list[_Read] = []
-    broken: list[Broken] = []
-    for part in _parts(body):
+def _read(source: str, body: bytes, *, at: datetime) -> _Reading:
+    reading = _Reading()
+    ground = Standing()
+    for parser, part in _parts(source, body):
         if isinstance(part, Broken):
-            broken.append(part)
+            reading.broken.append(part)
             continue
         try:
-            parser = _parser(source, part.value)
-            drafts = [checked(draft, at=at) for draft in parser.parse(part.value)]
+            known = parser or _parser(part.value)
+            drafts = [checked(draft, at=at) for draft in _drafts(known, part.value, ground)]
         except Unreadable as failure:
             pointer = part.pointer + failure.pointer
-            broken.append(Broken(pointer=pointer, reason=failure.reason, body=decoding.bytes_of(part)))
+            reading.broken.append(
+                Broken(pointer=pointer, reason=failure.reason, body=decoding.bytes_of(part))
+            )
             continue
-        readings += [_Read(draft=draft, document=part) for draft in drafts]
-    return readings, broken
+        reading.drafts += [_Read(draft=draft, document=part, read_as=known.ID) for draft in drafts]
+        reading.passed += not drafts
+        reading.spoke |= {(known.ID, draft.account, draft.region) for draft in drafts}
+        if isinstance(known, Speaking):
+            reading.spoke.add((known.ID, *known.speaks_for(part.value)))
+    return reading
 
 
-def _parts(body: bytes) -> Iterator[Document | Broken]:
+def _drafts(source: Source, document: JSON, ground: Ground) -> Iterable[AlertDraft]:
+    return source.detect(document, ground) if isinstance(source, Detector) else source.parse(document)
+
+
+def _parts(source: str, body: bytes) -> Iterator[tuple[Source | None, Document | Broken]]:
+    """The documents of a body, each with the source that it is of; None where the document has to tell."""
+    named = sources().get(source)
+    able = [named] if named else list(sources().values())
+    for reader in able:
+        if isinstance(reader, Reader) and reader.reads(body):
+            yield from ((reader, part) for part in reader.read(body))
+            return
     try:
         parts = decoding.documents(body)
     except Unreadable as failure:
-        yield Broken(pointer=failure.pointer, reason=failure.reason, body=body)
+        yield named, Broken(pointer=failure.pointer, reason=failure.reason, body=body)
         return
     for part in parts:
         if isinstance(part, Broken):
-            yield part
+            yield named, part
         else:
-            yield from envelopes.unwrap(part)
+            yield from ((named, inner) for inner in envelopes.unwrap(part))
 
 
-def _parser(source: str, document: JSON) -> Source:
-    if source != AUTO:
-        return sources()[source]
+def _parser(document: JSON) -> Source:
     found = source_of(document)
     if found is None:
         raise Unreadable("not a document of any known source")
@@ -187,10 +227,16 @@ def _parser(source: str, document: JSON) -> Source:
 # --- storing -------------------------------------------------------------------------------------------
 
 
-def _store(readings: list[_Read], *, home: int, at: datetime) -> tuple[list[Stored], list[Broken]]:
+def _store(readings: list[_Read], *, home: int, door: str, at: datetime) -> tuple[list[Stored], list[Broken]]:
     """The alerts, and what may not become one because another team uses its id."""
     bodies = [_body_of(reading) for reading in readings]
-    drafts = _placed([reading.draft for reading in readings], home=home, bodies=bodies)
+    drafts = _placed(
+        [reading.draft for reading in readings],
+        home=home,
+        bodies=bodies,
+        read_as=[reading.read_as for reading in readings],
+        door=door,
+    )
     stored = storing.store(drafts, at=at)
     foreign = [
         Broken(
@@ -204,14 +250,22 @@ def _store(readings: list[_Read], *, home: int, at: datetime) -> tuple[list[Stor
     return [one for one in stored if one.outcome is not Outcome.FOREIGN], foreign
 
 
-def _placed(drafts: Iterable[AlertDraft], *, home: int, bodies: list[JSON] | None = None) -> list[Draft]:
+def _placed(
+    drafts: list[AlertDraft], *, home: int, read_as: list[str], door: str, bodies: list[JSON] | None = None
+) -> list[Draft]:
     """Drafts with the team each belongs to: that of its account, else the home team."""
-    drafts = list(drafts)
     bodies = bodies if bodies is not None else [draft.raw for draft in drafts]
     accounts = {draft.account for draft in drafts if draft.account}
     owners = dict(Account.objects.filter(account_id__in=accounts).values_list("account_id", "team_id"))
     return [
-        Draft(number=number, draft=draft, team_id=owners.get(draft.account, home), body=bodies[number])
+        Draft(
+            number=number,
+            draft=draft,
+            team_id=owners.get(draft.account, home),
+            body=bodies[number],
+            read_as=read_as[number],
+            door=door,
+        )
         for number, draft in enumerate(drafts)
     ]
 
@@ -224,7 +278,7 @@ def _body_of(reading: _Read) -> JSON:
     return raw
 
 
-def _hold(broken: list[Broken], *, source: str, team: int, at: datetime) -> list[Held]:
+def _hold(broken: list[Broken], *, source: str, door: str, team: int, at: datetime) -> list[Held]:
     """Put parts into quarantine, each content once for a team; again only counts."""
     held: list[Held] = []
     for part in broken:
@@ -238,6 +292,7 @@ def _hold(broken: list[Broken], *, source: str, team: int, at: datetime) -> list
             pointer=_storable(part.pointer)[:300],
             received_at=at,
             count=0,
+            door=door,
             team_id=team,
         )
         rows = Quarantined.objects.filter(source=source, digest=digest)

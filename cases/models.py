@@ -11,7 +11,13 @@ from lib import clock, ids
 
 
 class Alert(models.Model):
-    """One detection, normalised. A repeat of the same finding updates the row, never adds one."""
+    """One detection, normalised. A repeat of the same finding updates the row, never adds one.
+
+    `severity` is what counts: the worst that was told (`told_severity`), moved by `severity_shift`
+    (rules). `labels` are the AWS tags that documents told, `places` where addresses are, as documents
+    told; `context` is what enrichment found out. `richness` and `worded_at` are the rank and the moment of
+    the document that the words are from. `resolved_at` is when its source called it over.
+    """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     source = models.CharField(max_length=40)
@@ -31,6 +37,22 @@ class Alert(models.Model):
     observables = models.JSONField(default=list)
     techniques = models.JSONField(default=list)
     tags = models.JSONField(default=list)
+    labels = models.JSONField(default=dict)
+    places = models.JSONField(default=list)
+    link = models.CharField(max_length=2000, blank=True)
+    richness = models.PositiveSmallIntegerField(default=0)
+    worded_at = models.DateTimeField(null=True)
+    told_severity = models.PositiveSmallIntegerField(null=True)
+    severity_shift = models.SmallIntegerField(default=0)
+    correlation_key = models.CharField(max_length=64, blank=True)
+    context = models.JSONField(default=dict)
+    owner = models.CharField(max_length=120, blank=True)
+    environment = models.CharField(max_length=12, blank=True)
+    criticality = models.CharField(max_length=40, blank=True)
+    data_class = models.CharField(max_length=40, blank=True)
+    suppressed_by = models.ForeignKey(
+        "TriageRule", on_delete=models.PROTECT, null=True, related_name="suppressed", db_index=False
+    )
     first_seen_at = models.DateTimeField(null=True)
     last_seen_at = models.DateTimeField()
     detected_at = models.DateTimeField()
@@ -45,6 +67,7 @@ class Alert(models.Model):
     verdict_reason = models.CharField(max_length=500, blank=True)
     is_sample = models.BooleanField(default=False)
     is_archived = models.BooleanField(default=False)
+    resolved_at = models.DateTimeField(null=True)
     incident = models.ForeignKey("Incident", on_delete=models.PROTECT, null=True, related_name="alerts")
     assignee = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="alerts")
     acknowledged_at = models.DateTimeField(null=True)
@@ -67,6 +90,12 @@ class Alert(models.Model):
             models.Index(fields=["due_at"], name="alert_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=["fingerprint"], name="alert_fingerprint"),
             models.Index(fields=["account", "type"], name="alert_account_type"),
+            models.Index(
+                fields=["team", "correlation_key", "-detected_at"],
+                name="alert_correlation",
+                condition=~Q(correlation_key=""),
+            ),
+            models.Index(fields=["-received_at"], name="alert_received"),
         ]
 
     def __str__(self) -> str:
@@ -74,14 +103,20 @@ class Alert(models.Model):
 
 
 class RawDocument(models.Model):
-    """A document as it arrived, kept once per content beside the alert it became."""
+    """A document as it arrived, kept once per content beside the alert it became.
+
+    `source` is what it was read as, `door` how it came (`api`, `ingest`, `sns`, `sqs`, `thehive` …).
+    """
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="documents")
     digest = models.CharField(max_length=64)
     body = models.JSONField()
+    source = models.CharField(max_length=40, blank=True)
+    door = models.CharField(max_length=40, blank=True)
     received_at = models.DateTimeField()
 
     class Meta:
+        indexes = [models.Index(fields=["-received_at"], name="document_received")]
         constraints = [models.UniqueConstraint(fields=["alert", "digest"], name="one_copy_per_content")]
 
     def __str__(self) -> str:
@@ -99,10 +134,12 @@ class Quarantined(models.Model):
     pointer = models.CharField(max_length=300, blank=True)
     received_at = models.DateTimeField()
     count = models.PositiveIntegerField(default=1)
+    door = models.CharField(max_length=40, blank=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT)
     replayed_at = models.DateTimeField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["-received_at"], name="quarantine_received")]
         constraints = [
             models.UniqueConstraint(fields=["source", "digest"], name="one_quarantine_per_content")
         ]
@@ -258,23 +295,152 @@ class TimelineText(models.Model):
 
 
 class TriageRule(models.Model):
-    """Opens an incident for alerts that fit: `type` may end in `*`; empty fits every type.
+    """What to do by itself with alerts that fit; the first fitting rule of each effect, by `position`.
 
-    Alerts of the same account and correlation key within `window` join the incident already open.
+    `type` may end in `*`; empty fits every type. `conditions` narrows further and is read by
+    `cases.rules`. What an effect needs: `open` gathers by `group_by` within `window`; `suppress` has a
+    reason and an end; `route` a team; `adjust` a shift of -100 to 100.
     """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     name = models.CharField(max_length=120, unique=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="rules")
+    effect = models.CharField(
+        max_length=10, choices=words.choices(words.RuleEffect), default=words.RuleEffect.OPEN
+    )
+    position = models.PositiveIntegerField(default=100)
     source = models.CharField(max_length=40, blank=True)
     type = models.CharField(max_length=200, blank=True)
     min_severity = models.PositiveSmallIntegerField(default=0)
+    max_severity = models.PositiveSmallIntegerField(default=100)
+    conditions = models.JSONField(default=dict)
     window = models.DurationField()
+    group_by = models.CharField(
+        max_length=10, choices=words.choices(words.GroupBy), default=words.GroupBy.SUBJECT
+    )
+    shift = models.SmallIntegerField(default=0)
+    route_to = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, related_name="+")
+    reason = models.CharField(max_length=500, blank=True)
+    expires_at = models.DateTimeField(null=True)
     is_on = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
+    created_by = models.CharField(max_length=80, blank=True)
+    changed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(effect="suppress") | Q(expires_at__isnull=False), name="suppression_ends"
+            ),
+            models.CheckConstraint(
+                condition=~Q(effect="route") | Q(route_to__isnull=False), name="route_has_a_team"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Heard(models.Model):
+    """When a source last spoke for an account and region, whether or not it said anything alarming.
+
+    `silent_after` is how long it may say nothing; empty where silence means nothing. `alarmed_at` is
+    when its silence was last made an alert, until it is heard again. `first_at` is empty for what was
+    expected and never heard.
+    """
+
+    source = models.CharField(max_length=40)
+    account = models.CharField(max_length=12, blank=True)
+    region = models.CharField(max_length=30, blank=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT)
+    expected_since = models.DateTimeField(null=True)
+    first_at = models.DateTimeField(null=True)
+    last_at = models.DateTimeField(null=True)
+    silent_after = models.DurationField(null=True)
+    alarmed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "account", "region", "team"], name="heard_once")
+        ]
+        indexes = [models.Index(fields=["account", "region"], name="heard_place")]
+
+    def __str__(self) -> str:
+        return f"{self.source} of {self.account} in {self.region}"
+
+
+class SourceHour(models.Model):
+    """What came of a source in one hour, counted from rows that are committed, for health pages.
+
+    Latency is detection to receipt, in whole milliseconds, of documents that gave a time.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT)
+    source = models.CharField(max_length=40)
+    hour = models.DateTimeField()
+    documents = models.PositiveIntegerField(default=0)
+    quarantined = models.PositiveIntegerField(default=0)
+    latency_count = models.PositiveIntegerField(default=0)
+    latency_sum_ms = models.BigIntegerField(default=0)
+    latency_max_ms = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "source", "hour"], name="one_hour_of_source")]
+
+    def __str__(self) -> str:
+        return f"{self.source} at {self.hour:%Y-%m-%d %H}"
+
+
+class IdempotentAnswer(models.Model):
+    """What was answered to a request with an `Idempotency-Key`, kept for a while.
+
+    `principal` is who asked (`key:ulid`, `person:ulid`, `hook:ulid`), `route` a name of ours. `digest` is
+    that of the body: the same key with another body is refused.
+    """
+
+    principal = models.CharField(max_length=80)
+    route = models.CharField(max_length=60)
+    key = models.CharField(max_length=300)
+    digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(default=0)
+    answer = models.JSONField(null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["principal", "route", "key"], name="one_answer_per_key")
+        ]
+        indexes = [models.Index(fields=["at"], name="idempotent_at")]
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.key}"
+
+
+class TopicSubscription(models.Model):
+    """An SNS topic that asks to be confirmed, over a hook that names that topic.
+
+    Confirmed by `sns:ConfirmSubscription` from the worker that may call AWS, never by opening an
+    address out of the message.
+    """
+
+    hook = models.ForeignKey("identity.Hook", on_delete=models.CASCADE, related_name="subscriptions")
+    topic_arn = models.CharField(max_length=300)
+    token = models.CharField(max_length=2000)
+    received_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    subscription_arn = models.CharField(max_length=400, blank=True)
+    failure = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hook", "topic_arn"], name="one_subscription")]
+        indexes = [
+            models.Index(fields=["due_at"], name="subscription_due", condition=Q(due_at__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return self.topic_arn
 
 
 class Action(models.Model):

@@ -45,12 +45,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A draft on its way into the database: `number` is its place in the request."""
+    """A draft on its way into the database: `number` is its place in the request.
+
+    `read_as` is the source that made the draft, which need not be the alert's own; `door` how it came.
+    """
 
     number: int
     draft: AlertDraft
     team_id: int
     body: JSON
+    read_as: str = ""
+    door: str = ""
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -58,7 +63,12 @@ class Draft:
 
     @property
     def finding_key(self) -> str | None:
-        return canonical.sha256(list(self.draft.finding)) if self.draft.finding else None
+        if self.draft.finding:
+            return canonical.sha256(list(self.draft.finding))
+        if self.draft.content:
+            # Made of what the sender chose, so it may never reach into another team.
+            return canonical.sha256(["content", str(self.team_id), *self.draft.content])
+        return None
 
     @property
     def digest(self) -> str:
@@ -207,6 +217,8 @@ def _keep_copies(stored: list[Stored], drafts: dict[int, Draft], *, at: datetime
             alert=one.alert,
             digest=drafts[one.number].digest,
             body=drafts[one.number].body,
+            source=drafts[one.number].read_as,
+            door=drafts[one.number].door,
             received_at=at,
         )
         for one in stored

@@ -48,6 +48,25 @@ class Verdict(StrEnum):
     SUPPRESSED = "suppressed"
 
 
+class RuleEffect(StrEnum):
+    """What a triage rule does."""
+
+    OPEN = "open"
+    SUPPRESS = "suppress"
+    ROUTE = "route"
+    ADJUST = "adjust"
+
+
+class GroupBy(StrEnum):
+    """By what a rule gathers alerts of one account into one incident."""
+
+    SUBJECT = "subject"
+    PRINCIPAL = "principal"
+    RESOURCE = "resource"
+    TYPE = "type"
+    NOTHING = "nothing"
+
+
 class Phase(StrEnum):
     """Where an incident stands, in the guide's words; going back is allowed and recorded."""
 

@@ -9,10 +9,16 @@ from lib import ids
 
 
 class OrganizationalUnit(models.Model):
-    """A node of the organization's tree, named by its whole path (`Root/Production`)."""
+    """A node of the organization's tree, named by its whole path (`Root/Production`).
+
+    Its accounts are used from `allowed_countries` (ISO 3166 alpha-2) and `allowed_networks` (CIDR) only,
+    where it or a unit above it names any.
+    """
 
     path = models.CharField(max_length=400, unique=True)
     ou_id = models.CharField(max_length=80, blank=True)
+    allowed_countries = models.JSONField(default=list)
+    allowed_networks = models.JSONField(default=list)
 
     def __str__(self) -> str:
         return self.path
@@ -38,7 +44,11 @@ class Mode(models.TextChoices):
 
 
 class Account(models.Model):
-    """One AWS account, with the roles that Quell assumes there and the external id they demand."""
+    """One AWS account, with the roles that Quell assumes there and the external id they demand.
+
+    `allowed_countries` and `allowed_networks` say from where it is used, before what its unit says;
+    where neither says anything, any place is as good as another.
+    """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     account_id = models.CharField(max_length=12, unique=True)
@@ -53,6 +63,8 @@ class Account(models.Model):
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="accounts")
     regions = models.JSONField(default=list)
     tags = models.JSONField(default=dict)
+    allowed_countries = models.JSONField(default=list)
+    allowed_networks = models.JSONField(default=list)
     mode = models.CharField(max_length=8, choices=Mode.choices, default=Mode.OBSERVE)
     external_id = models.CharField(max_length=120, blank=True)
     read_role = models.CharField(max_length=200, blank=True)

@@ -83,7 +83,11 @@ class ServiceAccount(models.Model):
 
 
 class ApiKey(models.Model):
-    """One key of a service account: shown once, kept as a digest of its 256 random bits."""
+    """One key of a service account: shown once, kept as a digest of its 256 random bits.
+
+    `per_minute` is how many requests it may make (empty: the installation's default), `severity_ids`
+    what another tool's severity numbers mean to it, as 0 to 100.
+    """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="keys")
@@ -93,9 +97,42 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    per_minute = models.PositiveIntegerField(null=True)
+    severity_ids = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return f"{self.account} {self.ulid}"
+
+
+class HookKind(models.TextChoices):
+    """Which tool posts to a hook."""
+
+    SNS = "sns", "Amazon SNS"
+    WAZUH = "wazuh", "Wazuh"
+    SPLUNK = "splunk", "Splunk"
+    WEBHOOK = "webhook", "Webhook"
+
+
+class Hook(models.Model):
+    """An address with a secret in it, for senders that can set no header; kept as a digest.
+
+    It acts for a service account, under `alerts:write` alone. `topic_arn` is the one SNS topic that it
+    takes messages of; `field_map` says where a webhook's body holds what (`cases.sources.generic`).
+    """
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    kind = models.CharField(max_length=8, choices=HookKind.choices)
+    account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="hooks")
+    digest = models.CharField(max_length=64, unique=True)
+    topic_arn = models.CharField(max_length=300, blank=True)
+    field_map = models.JSONField(default=dict)
+    per_minute = models.PositiveIntegerField(null=True)
+    created_at = models.DateTimeField(default=clock.now)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ulid}"
 
 
 class SignInFailure(models.Model):

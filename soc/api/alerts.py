@@ -69,6 +69,27 @@ class AlertIn(serializers.Serializer[Any]):
     raw = serializers.JSONField(required=False)
 
 
+class PlaceOut(serializers.Serializer[Any]):
+    """Where an address is, as a document told."""
+
+    address = serializers.CharField()
+    country = serializers.CharField()
+    country_name = serializers.CharField()
+    city = serializers.CharField()
+    organization = serializers.CharField()
+    asn = serializers.IntegerField(allow_null=True)
+
+
+class DocumentOut(serializers.Serializer[Any]):
+    """One document behind an alert: what it was read as, how it came, and its content."""
+
+    source = serializers.CharField()  # type: ignore[assignment] # REST framework has one of that name
+    door = serializers.CharField()
+    received_at = serializers.DateTimeField()
+    digest = serializers.CharField()
+    body: Any = serializers.JSONField()
+
+
 class AlertOut(serializers.Serializer[Any]):
     """One alert. `raw` is the newest document behind it, given for a single alert."""
 
@@ -87,6 +108,15 @@ class AlertOut(serializers.Serializer[Any]):
     observables = ObservableInOut(many=True)
     techniques = serializers.ListField(child=serializers.CharField())
     tags = serializers.ListField(child=serializers.CharField())
+    labels = serializers.DictField(child=serializers.CharField())
+    places = PlaceOut(many=True)
+    link = serializers.CharField()
+    told_severity = serializers.IntegerField()
+    owner = serializers.CharField()
+    environment = serializers.CharField()
+    criticality = serializers.CharField()
+    data_class = serializers.CharField()
+    context: Any = serializers.JSONField()
     first_seen_at = serializers.DateTimeField(allow_null=True)
     last_seen_at = serializers.DateTimeField()
     detected_at = serializers.DateTimeField()
@@ -99,6 +129,7 @@ class AlertOut(serializers.Serializer[Any]):
     verdict_reason = serializers.CharField()
     is_sample = serializers.BooleanField()
     is_archived = serializers.BooleanField()
+    resolved_at = serializers.DateTimeField(allow_null=True)
     incident = serializers.CharField(allow_null=True)
     assignee = people.PersonOut(allow_null=True)
     acknowledged_at = serializers.DateTimeField(allow_null=True)
@@ -263,6 +294,30 @@ class OneAlert(APIView):
         return Response(with_raw(alert))
 
 
+class Documents(APIView):
+    """The documents behind an alert."""
+
+    permissions_needed = {"GET": Permission.READ_ALERTS}
+
+    @extend_schema(operation_id="alerts_documents", responses=DocumentOut(many=True))
+    def get(self, request: Request, ulid: str) -> Response:
+        """Every copy that is kept, at most the 200 newest, newest first."""
+        alert = access.alert_for(actor_of(request), ulid)
+        rows = alert.documents.order_by("-pk")[:200]
+        return Response(
+            [
+                {
+                    "source": row.source,
+                    "door": row.door,
+                    "received_at": row.received_at,
+                    "digest": row.digest,
+                    "body": row.body,
+                }
+                for row in rows
+            ]
+        )
+
+
 class Acknowledge(APIView):
     """Taking an alert."""
 
@@ -325,6 +380,7 @@ def shown(alert: Alert) -> dict[str, Any]:
         "verdict_reason": alert.verdict_reason,
         "is_sample": alert.is_sample,
         "is_archived": alert.is_archived,
+        "resolved_at": alert.resolved_at,
         "incident": alert.incident.ref if alert.incident else None,
         "assignee": people.shown(alert.assignee),
         "acknowledged_at": alert.acknowledged_at,
@@ -367,6 +423,15 @@ def _document(alert: Alert) -> dict[str, Any]:
         "observables": alert.observables,
         "techniques": alert.techniques,
         "tags": alert.tags,
+        "labels": alert.labels,
+        "places": alert.places,
+        "link": alert.link,
+        "told_severity": alert.severity if alert.told_severity is None else alert.told_severity,
+        "owner": alert.owner,
+        "environment": alert.environment,
+        "criticality": alert.criticality,
+        "data_class": alert.data_class,
+        "context": alert.context,
         "first_seen_at": alert.first_seen_at,
         "last_seen_at": alert.last_seen_at,
         "detected_at": alert.detected_at,

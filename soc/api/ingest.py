@@ -36,10 +36,11 @@ class HeldOut(serializers.Serializer[Any]):
 
 
 class IngestOut(serializers.Serializer[Any]):
-    """What became of a body."""
+    """What became of a body; `passed` are documents that were read and held nothing alarming."""
 
     alerts = IngestedOut(many=True)
     quarantined = HeldOut(many=True)
+    passed = serializers.IntegerField()
 
 
 class Ingest(APIView):
@@ -71,5 +72,6 @@ class Ingest(APIView):
                     {"id": held.ulid, "reason": held.reason, "pointer": held.pointer}
                     for held in received.quarantined
                 ],
+                "passed": received.passed,
             }
         )

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern] = [
     path("alerts", alerts.Alerts.as_view(), name="api-alerts"),
     path("alerts/batch", alerts.AlertBatch.as_view(), name="api-alerts-batch"),
     path("alerts/<str:ulid>", alerts.OneAlert.as_view(), name="api-alert"),
+    path("alerts/<str:ulid>/documents", alerts.Documents.as_view(), name="api-alert-documents"),
     path("alerts/<str:ulid>/acknowledge", alerts.Acknowledge.as_view(), name="api-alert-acknowledge"),
     path("alerts/<str:ulid>/dismiss", alerts.Dismiss.as_view(), name="api-alert-dismiss"),
     path("alerts/<str:ulid>/escalate", alerts.Escalate.as_view(), name="api-alert-escalate"),

@@ -41,6 +41,7 @@ def test_a_finding_is_an_alert_at_once_and_only_once(sender: Client, source: str
     assert first.json() == {
         "alerts": [{"id": alert.ulid, "external_id": alert.external_id, "outcome": "created"}],
         "quarantined": [],
+        "passed": 0,
     }
     assert again.json()["alerts"][0] == {**first.json()["alerts"][0], "outcome": "repeated"}
     assert sender.get(f"/api/v1/alerts/{alert.ulid}").json()["raw"] == json.loads(EVENT)["detail"]

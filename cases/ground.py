@@ -1,0 +1,57 @@
+"""What a detection may ask of the installation: allowed places, where addresses are, known bad ones."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from cases.sources.types import Allowed, Place
+from estate.models import Account, OrganizationalUnit
+
+
+class Standing:
+    """The ground (`cases.sources.types.Ground`) as it stands now; asks the database at most twice."""
+
+    def allowed_for(self, account: str) -> Allowed | None:
+        """What the account itself says, else the nearest unit above it that says anything."""
+        known = self._accounts.get(account)
+        if known is None:
+            return None
+        if known.allowed_countries or known.allowed_networks:
+            return _allowed(known)
+        path = known.ou.path if known.ou else ""
+        while path:
+            unit = self._units.get(path)
+            if unit is not None and (unit.allowed_countries or unit.allowed_networks):
+                return _allowed(unit)
+            path = path.rpartition("/")[0]
+        return None
+
+    def place_of(self, address: str) -> Place | None:
+        """Where an address is; None, as no file says."""
+        del address
+        return None
+
+    def indicator_of(self, address: str) -> str:
+        """The list that holds the address; none does, as there are no lists."""
+        del address
+        return ""
+
+    def environment_of(self, account: str) -> str:
+        """What the account is used for; empty where it is not known."""
+        known = self._accounts.get(account)
+        return known.environment if known else ""
+
+    @cached_property
+    def _accounts(self) -> dict[str, Account]:
+        return {one.account_id: one for one in Account.objects.select_related("ou")}
+
+    @cached_property
+    def _units(self) -> dict[str, OrganizationalUnit]:
+        return {one.path: one for one in OrganizationalUnit.objects.all()}
+
+
+def _allowed(said: Account | OrganizationalUnit) -> Allowed:
+    return Allowed(
+        countries=frozenset(str(country).upper() for country in said.allowed_countries),
+        networks=tuple(str(network) for network in said.allowed_networks),
+    )
