@@ -3,6 +3,9 @@
 A call is made as an assumed role, with the external id the role demands, a source identity, a
 session policy and a session of fifteen minutes. Writes are sent exactly once: boto3's own retries
 are off, because they would repeat a call whose outcome is not known.
+
+Beside that stand a few calls of the process itself, which collect what others delivered (`own`,
+`own_object`): docs/adr/0015-collecting-calls.md says which, and why they are apart.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from botocore.exceptions import (
     ParamValidationError,
     UnknownServiceError,
 )
+from urllib3.exceptions import HTTPError
 
 from lib import clock
 from lib.canonical import JSON
@@ -33,6 +37,23 @@ READ_SECONDS = 10
 SESSION_SECONDS = 900
 SESSION_MARGIN = timedelta(seconds=120)
 KEPT_SESSIONS = 200
+LONG_POLL_SECONDS = 20
+"""The longest that SQS holds a request open.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
+
+OWN = frozenset(
+    {
+        "sns:ConfirmSubscription",
+        "sqs:ChangeMessageVisibility",
+        "sqs:ChangeMessageVisibilityBatch",
+        "sqs:DeleteMessage",
+        "sqs:DeleteMessageBatch",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:ReceiveMessage",
+    }
+)
+"""All that the process may do under its own name; objects are read by `own_object`."""
 
 
 class AwsError(Exception):
@@ -52,6 +73,14 @@ class NoAnswer(Exception):
 
 class WrongAccount(Exception):
     """The assumed session is not in the account it was meant for; nothing was sent."""
+
+
+class NotOwn(ValueError):
+    """An operation that the process may not carry out under its own name; nothing was sent."""
+
+
+class TooLarge(Exception):
+    """An object has more bytes than the caller takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +140,8 @@ _ONCE = Config(
     s3={"addressing_style": "path"},
 )
 _READS = _ONCE.merge(Config(retries={"total_max_attempts": 2, "mode": "standard"}))
+# All of these may safely be repeated; a queue answers after its long poll only.
+_OWN = _READS.merge(Config(read_timeout=LONG_POLL_SECONDS + READ_SECONDS))
 
 
 def read(role: Role, *, region: str, service: str, operation: str, params: Mapping[str, Any]) -> JSON:
@@ -130,6 +161,42 @@ def send(role: Role, *, region: str, service: str, operation: str, params: Mappi
     client = _client(service=service, region=region, once=True)
     _acting.credentials = _credentials(role)
     return _told(lambda: getattr(client, _method(client, operation))(**params))
+
+
+def own(*, region: str, service: str, operation: str, params: Mapping[str, Any]) -> Answer:
+    """A call with the process's own credentials, one of `OWN`; may be repeated once by boto3.
+
+    Raises `NotOwn` for any other, `AwsError`, `NoAnswer`.
+    """
+    if f"{service}:{operation}" not in OWN:
+        raise NotOwn(f"{service}:{operation} is not among the calls that a process makes under its own name")
+    client = _own_client(service=service, region=region)
+    return _told(lambda: getattr(client, _method(client, operation))(**params))
+
+
+def own_object(*, region: str, bucket: str, key: str, limit: int, version: str = "") -> bytes:
+    """An object's bytes, read with the process's own credentials. `TooLarge` above `limit` bytes.
+
+    Raises `AwsError`, `NoAnswer`. No more than the limit and one byte is ever read.
+    """
+    client = _own_client(service="s3", region=region)
+    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    found: list[bytes] = []
+
+    def fetch() -> dict[str, Any]:
+        body = client.get_object(**asked)["Body"]
+        try:
+            found.append(body.read(limit + 1))
+        except (OSError, HTTPError) as cut:
+            raise NoAnswer(str(cut)) from cut
+        finally:
+            body.close()
+        return {}
+
+    _told(fetch)
+    if len(found[0]) > limit:
+        raise TooLarge(f"s3://{bucket}/{key} has more than {limit} bytes")
+    return found[0]
 
 
 def assume(role: Role) -> None:
@@ -181,6 +248,18 @@ def _sts() -> Any:
     with _lock:
         if key not in _clients:
             _clients[key] = boto3.session.Session().client("sts", region_name="us-east-1", config=_READS)
+        return _clients[key]
+
+
+def _own_client(*, service: str, region: str) -> Any:
+    """A client with whatever credentials the process was given, as boto3 finds them."""
+    key = (f"own {service}", region, False)
+    with _lock:
+        if key not in _clients:
+            try:
+                _clients[key] = boto3.session.Session().client(service, region_name=region, config=_OWN)
+            except (BotoCoreError, ValueError) as unfit:  # a region that cannot be one
+                raise AwsError("NoClient", str(unfit)) from unfit
         return _clients[key]
 
 
