@@ -124,7 +124,10 @@ class RawDocument(models.Model):
 
 
 class Quarantined(models.Model):
-    """Bytes that could not be read, and why. Kept once per content; can be replayed."""
+    """Bytes that could not be read, and why. Kept once per content; can be replayed, or put aside.
+
+    Waits until one of `replayed_at` and `discarded_at` is set; `settled_by` names who did it.
+    """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     source = models.CharField(max_length=40)
@@ -137,9 +140,19 @@ class Quarantined(models.Model):
     door = models.CharField(max_length=40, blank=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT)
     replayed_at = models.DateTimeField(null=True)
+    discarded_at = models.DateTimeField(null=True)
+    discard_reason = models.CharField(max_length=500, blank=True)
+    settled_by = models.CharField(max_length=80, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["-received_at"], name="quarantine_received")]
+        indexes = [
+            models.Index(fields=["-received_at"], name="quarantine_received"),
+            models.Index(
+                fields=["-received_at", "-id"],
+                name="quarantine_waiting",
+                condition=Q(replayed_at__isnull=True, discarded_at__isnull=True),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["source", "digest"], name="one_quarantine_per_content")
         ]
