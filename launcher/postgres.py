@@ -44,12 +44,12 @@ def _major(name: str) -> int:
 
 
 @contextlib.contextmanager
-def cluster(binaries: Path, *, logs: Path, stop: Stop) -> Iterator[str]:
+def cluster(binaries: Path, *, logs: Path, stop: Stop, durable: bool = False) -> Iterator[str]:
     """Run a fresh cluster on a free loopback port; gives the URL of its `quell` database.
 
     The server refuses to run as root, so root starts it as another account, from a copy of the
-    binaries where that account cannot reach the originals. Raises `LauncherError` when it does not
-    come up.
+    binaries where that account cannot reach the originals. `durable` keeps every commit on disk, as
+    in production. Raises `LauncherError` when it does not come up.
     """
     account = _account()
     with tempfile.TemporaryDirectory(prefix="quell-pg-", dir=_reachable_tmp()) as name:
@@ -82,7 +82,8 @@ def cluster(binaries: Path, *, logs: Path, stop: Stop) -> Iterator[str]:
         server = processes.spawn(
             [
                 binaries / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-                "-c", "unix_socket_directories=", "-c", "max_connections=60", *_SPEED,
+                "-c", "unix_socket_directories=", "-c", "max_connections=60",
+                *(() if durable else _SPEED),
             ],
             environment=environment, log=log, directory=home, account=account,
         )  # fmt: skip

@@ -1,0 +1,9 @@
+"""`gunicorn bench.naive.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.naive.settings"
+
+application = get_wsgi_application()
