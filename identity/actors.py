@@ -28,7 +28,9 @@ class Actor:
     """A person behind a login, a program behind a key, or the system.
 
     `label` is the login or key name; `person_id` is set for people only, and is what approvals
-    compare. A key has the scopes it was given and the team of its service account.
+    compare. A key has the scopes it was given and the team of its service account. `principal` names the
+    person, the one key or the one hook (`person:ulid`, `key:ulid`, `hook:ulid`); `per_minute` is the
+    budget of that key or hook, None where it has none of its own.
     """
 
     kind: str
@@ -41,6 +43,8 @@ class Actor:
     team: int | None = None
     ip: str = ""
     request_id: str = ""
+    principal: str = ""
+    per_minute: int | None = None
 
     def may(self, permission: Permission, *, team: int | None = None) -> bool:
         """Whether the role (in that team, or in any) or the key's scopes include the permission."""
@@ -82,6 +86,7 @@ def of_user(user: User, *, ip: str = "", request_id: str = "") -> Actor:
         seats=seats,
         ip=ip,
         request_id=request_id,
+        principal=f"person:{person.ulid}",
     )
 
 
@@ -95,6 +100,8 @@ def of_key(key: ApiKey, *, ip: str = "", request_id: str = "") -> Actor:
         team=key.account.team_id,
         ip=ip,
         request_id=request_id,
+        principal=f"key:{key.ulid}",
+        per_minute=key.per_minute,
     )
 
 

@@ -14,6 +14,8 @@ class AppError(Exception):
 
     status = 400
     code = "bad-request"
+    retry_after: int | None = None
+    """In how many seconds the same request may succeed, where that is known."""
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or inspect.cleandoc(self.__doc__ or "").split("\n")[0]
@@ -39,6 +41,17 @@ class Conflict(AppError):
 
     status = 409
     code = "conflict"
+
+
+class TooManyRequests(AppError):
+    """Too much was sent in too short a time."""
+
+    status = 429
+    code = "too-many-requests"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Invalid(AppError):

@@ -12,7 +12,7 @@ from identity.models import User
 from identity.requests import ACTOR, REQUEST_ID, NotFresh, NotSignedIn, to_sign_in
 from lib import ids
 from lib.errors import AppError
-from soc import errors
+from soc import errors, throttling
 from soc.logs import current_request
 
 Next = Callable[[HttpRequest], HttpResponseBase]
@@ -40,6 +40,7 @@ class RequestId:
         finally:
             current_request.reset(token)
         response["X-Request-Id"] = request_id
+        throttling.tell(request, response)
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -72,5 +73,8 @@ class Browser:
         if isinstance(exception, NotSignedIn | NotFresh):
             return to_sign_in(request, again=isinstance(exception, NotFresh))
         if isinstance(exception, AppError):
-            return errors.answer(request, status=exception.status, detail=exception.detail)
+            answer = errors.answer(request, status=exception.status, detail=exception.detail)
+            if exception.retry_after is not None:
+                answer["Retry-After"] = str(exception.retry_after)
+            return answer
         return None

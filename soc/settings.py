@@ -39,6 +39,16 @@ _testing = env.declare("QUELL_TESTING", "1 in the test suite; allows a fast cloc
 _expiry = env.declare(
     "QUELL_PLAN_HOURS", "hours after which a plan that nobody approved expires", default="24"
 )
+_ingest = env.declare(
+    "QUELL_INGEST_PER_MINUTE",
+    "alerts a minute that a key, hook or person may send, unless it has a budget of its own",
+    default="6000",
+)
+_web = env.declare(
+    "QUELL_WEB_PROCESSES",
+    "how many web processes there are; each has its share of the budgets",
+    default="2",
+)
 _review = env.declare(
     "QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7"
 )
@@ -46,6 +56,10 @@ _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, 
 _proxies = env.declare(
     "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
 )
+_mmdb = env.declare("QUELL_MMDB", "MMDB files that say where addresses are and whose, by comma")
+_aws_ranges = env.declare("QUELL_AWS_RANGES", "AWS's ip-ranges.json, which tells AWS's own addresses")
+_known = env.declare("QUELL_KNOWN_ADDRESSES", "lists of addresses, by comma; lines of network,name,verdict")
+_sigma = env.declare("QUELL_SIGMA_RULES", "directory of further Sigma rules for CloudTrail events")
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -56,8 +70,14 @@ QUELL_BASE_URL = env.text(_base_url).rstrip("/")
 QUELL_CLOCK_RATE = env.number(_rate)
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
+QUELL_INGEST_PER_MINUTE = int(env.number(_ingest))
+QUELL_WEB_PROCESSES = max(1, int(env.number(_web)))
 QUELL_FAILPOINT = env.text(_failpoint)
 QUELL_TRUSTED_PROXIES = env.words(_proxies)
+QUELL_MMDB = env.words(_mmdb)
+QUELL_AWS_RANGES = env.text(_aws_ranges)
+QUELL_KNOWN_ADDRESSES = env.words(_known)
+QUELL_SIGMA_RULES = env.text(_sigma)
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
 
 SECRET_KEY = env.text(_secret)

@@ -23,6 +23,7 @@ from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
 from lib.errors import Conflict, Invalid
+from soc import throttling
 from soc.api import bodies, people
 from soc.api.bodies import SeverityField, Strict
 from soc.api.pagination import CursorPage
@@ -226,6 +227,7 @@ class Alerts(APIView):
     def post(self, request: Request) -> Response:
         """Take in one alert: 201 when it is new, 200 with `deduplicated` when it is known."""
         actor, at = actor_of(request), clock.now()
+        throttling.admit_actor(request)
         try:
             [draft] = [ingest.checked(draft, at=at) for draft in native.parse(request.data)]
         except Unreadable as failure:
@@ -247,12 +249,14 @@ class AlertBatch(APIView):
     def post(self, request: Request) -> Response:
         """Take in up to 1,000 alerts, as a JSON array or one a line. A wrong one costs no other."""
         actor, at = actor_of(request), clock.now()
+        throttling.admit_actor(request)
         try:
             parts = decoding.documents(bodies.raw(request), text=Text.REFUSE)
         except Unreadable as failure:
             raise Invalid(f"The body cannot be read: {failure.reason}", pointer=failure.pointer) from failure
         if len(parts) > LARGEST_BATCH:
             raise Invalid(f"At most {LARGEST_BATCH} alerts in one request; send the rest in another.")
+        throttling.admit_actor(request, weight=max(0, len(parts) - 1))
         drafts: list[AlertDraft] = []
         places: list[int] = []
         results: dict[int, dict[str, Any]] = {}

@@ -16,6 +16,7 @@ from cases.storing import Outcome
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
+from soc import throttling
 from soc.api import bodies
 
 
@@ -55,9 +56,12 @@ class Ingest(APIView):
     )
     def post(self, request: Request, source: str) -> Response:
         """Take in a body. 200 once everything is committed: what cannot be read is kept, never refused."""
+        throttling.admit_actor(request)
         received = ingest.receive(
             source=source, body=bodies.raw(request), by=actor_of(request), at=clock.now()
         )
+        documents = len(received.alerts) + len(received.quarantined) + received.passed
+        throttling.charge_actor(request, weight=documents - 1)
         return Response(
             {
                 "alerts": [

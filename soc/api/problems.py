@@ -102,6 +102,8 @@ def _of_ours(exception: AppError) -> Problem:
     if isinstance(exception, Invalid) and exception.pointer:
         errors = ({"pointer": exception.pointer, "detail": exception.detail},)
     headers = {"WWW-Authenticate": "Bearer"} if exception.status == 401 else {}
+    if exception.retry_after is not None:
+        headers["Retry-After"] = str(exception.retry_after)
     return Problem(
         status=exception.status, detail=exception.detail, code=exception.code, errors=errors, headers=headers
     )
