@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from cases import addresses
 from cases.sources.types import Allowed, Place
 from estate.models import Account, OrganizationalUnit
 
@@ -27,14 +28,23 @@ class Standing:
         return None
 
     def place_of(self, address: str) -> Place | None:
-        """Where an address is; None, as no file says."""
-        del address
-        return None
+        """Where an address is; None where no file says its country."""
+        found = addresses.describe(address)
+        if not found.country:
+            return None
+        return Place(
+            address=found.address,
+            country=found.country,
+            country_name=found.country_name,
+            city=found.city,
+            organization=found.organization,
+            asn=found.asn,
+        )
 
     def indicator_of(self, address: str) -> str:
-        """The list that holds the address; none does, as there are no lists."""
-        del address
-        return ""
+        """The name of the list of bad addresses that holds it; lists of scanners are none."""
+        found = addresses.describe(address)
+        return found.name if found.kind is addresses.Kind.BAD else ""
 
     def environment_of(self, account: str) -> str:
         """What the account is used for; empty where it is not known."""
