@@ -2,7 +2,8 @@
 
 The database is the queue of record. Every worker sweeps its due rows by itself (`soc.sweeping`);
 a bell only makes it look sooner. So a bell may be lost, doubled or late, and ringing never fails
-and never takes long: after a broker failed once, bells are dropped for a few seconds.
+and never takes long: after a broker failed once, bells are dropped for a few seconds, and a process
+that has rung a moment ago rings once more at the end of that moment, however often it is asked to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from django.db import transaction
 log = logging.getLogger(__name__)
 
 QUIET_AFTER_FAILURE_SECONDS = 5.0
+BETWEEN_SECONDS = 0.05
+"""How long at least between two bells of one topic and process: a thousand alerts a second need few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,8 @@ class Sweep:
 _sweeps: dict[str, Sweep] = {}
 _publish: Callable[[str, str], None] | None = None
 _quiet_until = 0.0
+_rung: dict[str, float] = {}
+_timers: dict[str, threading.Timer] = {}
 _lock = threading.Lock()
 
 
@@ -65,17 +70,39 @@ def ring(topic: str) -> None:
 
 
 def ring_now(topic: str) -> None:
-    """Ring at once. Best effort: a broker that does not answer is logged and left alone a while."""
-    global _quiet_until  # noqa: PLW0603 - one breaker for the process
+    """Ring at once, or as soon as the last bell is a moment ago. Best effort, and never fails."""
     sweep = _sweeps.get(topic)
     if sweep is None or _publish is None:
         return
     with _lock:
-        if time.monotonic() < _quiet_until:
+        now = time.monotonic()
+        if now < _quiet_until or topic in _timers:
             return
+        wait = _rung.get(topic, -BETWEEN_SECONDS) + BETWEEN_SECONDS - now
+        if wait > 0:
+            _timers[topic] = threading.Timer(wait, _ring_late, [topic])
+            _timers[topic].daemon = True
+            _timers[topic].start()
+            return
+        _rung[topic] = now
+    _send(sweep)
+
+
+def _ring_late(topic: str) -> None:
+    with _lock:
+        _timers.pop(topic, None)
+        _rung.pop(topic, None)
+    ring_now(topic)
+
+
+def _send(sweep: Sweep) -> None:
+    """Publish a bell; a broker that does not answer is logged and left alone a while."""
+    global _quiet_until  # noqa: PLW0603 - one breaker for the process
+    if _publish is None:
+        return
     try:
-        _publish(topic, sweep.queue)
+        _publish(sweep.topic, sweep.queue)
     except Exception as failure:  # noqa: BLE001 - every broker library has errors of its own; the sweep will do
-        log.warning("doorbell.failed", extra={"topic": topic, "error": str(failure)})
+        log.warning("doorbell.failed", extra={"topic": sweep.topic, "error": str(failure)})
         with _lock:
             _quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_SECONDS
