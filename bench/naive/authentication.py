@@ -14,7 +14,7 @@ class TokenOnly(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Token, None]:
         words = get_authorization_header(request).split()
-        token = Token._default_manager.filter(key=words[1].decode()).first() if len(words) == 2 else None
+        token = Token.objects.filter(key=words[1].decode()).first() if len(words) == 2 else None
         if token is None:
             raise AuthenticationFailed
         return token, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
 
@@ -9,6 +11,8 @@ class Token(models.Model):
     """A key as it was given out, in the clear."""
 
     key = models.CharField(max_length=64, unique=True)
+
+    objects: ClassVar[models.Manager[Token]] = models.Manager()
 
     class Meta:
         app_label = "naive"
@@ -32,6 +36,8 @@ class Alert(models.Model):
     observables = models.JSONField(default=list)
     detected_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Alert]] = models.Manager()
 
     class Meta:
         app_label = "naive"

@@ -35,5 +35,5 @@ class Bulk(APIView):
 
     def post(self, request: Request) -> Response:
         rows: Any = request.data
-        made = Alert._default_manager.bulk_create([Alert(**row) for row in rows])
+        made = Alert.objects.bulk_create([Alert(**row) for row in rows])
         return Response({"created": len(made)}, status=201)
