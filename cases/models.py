@@ -16,7 +16,8 @@ class Alert(models.Model):
     `severity` is what counts: the worst that was told (`told_severity`), moved by `severity_shift`
     (rules). `labels` are the AWS tags that documents told, `places` where addresses are, as documents
     told; `context` is what enrichment found out. `richness` and `worded_at` are the rank and the moment of
-    the document that the words are from. `resolved_at` is when its source called it over.
+    the document that the words are from. `resolved_at` is when its source called it over. `episode_after`
+    is when the episode before this one ended.
     """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
@@ -60,6 +61,7 @@ class Alert(models.Model):
     updated_at = models.DateTimeField()
     count = models.PositiveIntegerField(default=1)
     episode = models.PositiveIntegerField(default=1)
+    episode_after = models.DateTimeField(null=True)
     status = models.CharField(
         max_length=12, choices=words.choices(words.AlertStatus), default=words.AlertStatus.NEW
     )
@@ -88,7 +90,13 @@ class Alert(models.Model):
             ),
             models.Index(fields=["-severity", "-last_seen_at", "-id"], name="alert_order"),
             models.Index(fields=["due_at"], name="alert_due", condition=Q(due_at__isnull=False)),
-            models.Index(fields=["fingerprint"], name="alert_fingerprint"),
+            # What is severe overtakes a backlog (`cases.sweeps`).
+            models.Index(
+                fields=["-severity", "due_at"],
+                name="alert_urgent",
+                condition=Q(due_at__isnull=False, severity__gte=70),
+            ),
+            models.Index(fields=["fingerprint", "-detected_at"], name="alert_seen_before"),
             models.Index(fields=["account", "type"], name="alert_account_type"),
             models.Index(
                 fields=["team", "correlation_key", "-detected_at"],
@@ -316,7 +324,7 @@ class TriageRule(models.Model):
     """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
-    name = models.CharField(max_length=120, unique=True)
+    name = models.CharField(max_length=120)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="rules")
     effect = models.CharField(
         max_length=10, choices=words.choices(words.RuleEffect), default=words.RuleEffect.OPEN
@@ -342,6 +350,7 @@ class TriageRule(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="one_rule_per_name"),
             models.CheckConstraint(
                 condition=~Q(effect="suppress") | Q(expires_at__isnull=False), name="suppression_ends"
             ),
