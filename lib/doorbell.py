@@ -25,11 +25,15 @@ BETWEEN_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A function that does all due work of one topic and says how many rows it moved."""
+    """A function that does all due work of one topic and says how many rows it moved.
+
+    `every_seconds` is how often its worker looks by itself, where that is not as often as the others.
+    """
 
     topic: str
     queue: str
     run: Callable[[], int]
+    every_seconds: float | None = None
 
 
 _sweeps: dict[str, Sweep] = {}

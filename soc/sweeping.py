@@ -28,14 +28,15 @@ class Sweeper:
 
     def __init__(self, *, process: str, every: float = EVERY_SECONDS) -> None:
         queue = process.removeprefix("worker-")
-        rounds: dict[str, Callable[[], object]] = {"heartbeat": lambda: beat(process)}
+        rounds: dict[str, tuple[Callable[[], object], float]] = {"heartbeat": (lambda: beat(process), every)}
         if queue != process:
-            rounds |= {sweep.topic: sweep.run for sweep in doorbell.sweeps(queue)}
-        self._every = every
+            rounds |= {
+                sweep.topic: (sweep.run, sweep.every_seconds or every) for sweep in doorbell.sweeps(queue)
+            }
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._go_on, args=(name, run), name=f"sweep-{name}", daemon=True)
-            for name, run in rounds.items()
+            threading.Thread(target=self._go_on, args=(name, run, pause), name=f"sweep-{name}", daemon=True)
+            for name, (run, pause) in rounds.items()
         ]
 
     @property
@@ -53,7 +54,7 @@ class Sweeper:
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS / len(self._threads))
 
-    def _go_on(self, name: str, run: Callable[[], object]) -> None:
+    def _go_on(self, name: str, run: Callable[[], object], every: float) -> None:
         while not self._stopping.is_set():
             try:
                 close_old_connections()
@@ -62,7 +63,7 @@ class Sweeper:
                 log.exception("sweep.failed", extra={"topic": name})
             finally:
                 close_old_connections()
-            self._stopping.wait(self._every / clock.rate())
+            self._stopping.wait(every / clock.rate())
         connection.close()
 
 
