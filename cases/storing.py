@@ -8,8 +8,6 @@ whoever wins an update knows which documents there were.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +17,17 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from cases import merging
-from cases.decoding import JSON
+from cases import inserting, merging
+from cases.drafts import Draft
 from cases.models import Alert, RawDocument
-from cases.sources.types import AlertDraft
 from lib import canonical
 from lib.errors import Conflict
 
 ORIGINAL = "quell:original"
 """The key under which a raw copy holds the document's own spelling, where text had to be replaced."""
+
+CARRIERS = "quell:carried_by"
+"""The key under which a raw copy holds what carried it: the same finding by two ways is two copies."""
 
 ROUNDS = 50
 """How often a draft may lose its race before the request is refused."""
@@ -41,40 +41,6 @@ class Outcome(StrEnum):
     RECURRED = "recurred"
     REPEATED = "repeated"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A draft on its way into the database: `number` is its place in the request.
-
-    `read_as` is the source that made the draft, which need not be the alert's own; `door` how it came.
-    """
-
-    number: int
-    draft: AlertDraft
-    team_id: int
-    body: JSON
-    read_as: str = ""
-    door: str = ""
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        return self.draft.source, self.draft.external_id
-
-    @property
-    def finding_key(self) -> str | None:
-        if self.draft.finding:
-            return canonical.sha256(list(self.draft.finding))
-        if self.draft.content:
-            # Made of what the sender chose, so it may never reach into another team.
-            return canonical.sha256(["content", str(self.team_id), *self.draft.content])
-        return None
-
-    @property
-    def digest(self) -> str:
-        """Of the document's content: equal for the same content however it is spaced and ordered."""
-        spelled = json.dumps(self.body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(spelled.encode("utf-8")).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +111,10 @@ def _known(drafts: list[Draft]) -> dict[int, Alert]:
 def _insert(drafts: list[Draft], *, at: datetime) -> list[Stored]:
     if not drafts:
         return []
-    rows = [_row(draft, at=at) for draft in drafts]
+    if inserting.is_possible():
+        made = inserting.insert(drafts, at=at)
+        return [_told(d, Outcome.CREATED, made[d.number]) for d in drafts if d.number in made]
+    rows = [row_of(draft, at=at) for draft in drafts]
     try:
         with transaction.atomic():
             Alert.objects.bulk_create(rows)
@@ -160,7 +129,8 @@ def _insert(drafts: list[Draft], *, at: datetime) -> list[Stored]:
     return [_told(draft, Outcome.CREATED, row) for draft, row in zip(drafts, rows, strict=True)]
 
 
-def _row(draft: Draft, *, at: datetime) -> Alert:
+def row_of(draft: Draft, *, at: datetime) -> Alert:
+    """The alert that a draft nobody has seen becomes; not stored."""
     return Alert(
         finding_key=draft.finding_key,
         fingerprint=canonical.sha256(list(draft.draft.fingerprint)),
@@ -213,18 +183,23 @@ def _is_foreign(draft: Draft, alert: Alert) -> bool:
 
 def _keep_copies(stored: list[Stored], drafts: dict[int, Draft], *, at: datetime) -> None:
     copies = [
-        RawDocument(
-            alert=one.alert,
-            digest=drafts[one.number].digest,
-            body=drafts[one.number].body,
-            source=drafts[one.number].read_as,
-            door=drafts[one.number].door,
-            received_at=at,
-        )
+        copy_of(drafts[one.number], alert=one.alert, at=at)
         for one in stored
         if one.alert is not None and one.outcome is not Outcome.REPEATED
     ]
     RawDocument.objects.bulk_create(copies, ignore_conflicts=True)
+
+
+def copy_of(draft: Draft, *, alert: Alert | None = None, at: datetime) -> RawDocument:
+    """The raw copy of a draft's document; not stored."""
+    return RawDocument(
+        alert=alert,
+        digest=draft.digest,
+        body=draft.body,
+        source=draft.read_as,
+        door=draft.door,
+        received_at=at,
+    )
 
 
 def _told(draft: Draft, outcome: Outcome, alert: Alert | None) -> Stored:
