@@ -67,6 +67,19 @@ class GroupBy(StrEnum):
     NOTHING = "nothing"
 
 
+PRINCIPALS = (
+    "user",
+    "federated_user",
+    "role",
+    "root",
+    "role_session",
+    "principal",
+    "access_key",
+    "session_key",
+)
+"""Kinds of resources that act; whom a credential belongs to comes before the credential."""
+
+
 class Phase(StrEnum):
     """Where an incident stands, in the guide's words; going back is allowed and recorded."""
 

@@ -60,6 +60,26 @@ _mmdb = env.declare("QUELL_MMDB", "MMDB files that say where addresses are and w
 _aws_ranges = env.declare("QUELL_AWS_RANGES", "AWS's ip-ranges.json, which tells AWS's own addresses")
 _known = env.declare("QUELL_KNOWN_ADDRESSES", "lists of addresses, by comma; lines of network,name,verdict")
 _sigma = env.declare("QUELL_SIGMA_RULES", "directory of further Sigma rules for CloudTrail events")
+_tag_owner = env.declare(
+    "QUELL_TAG_OWNER",
+    "AWS tag keys that name an owner, by comma, the first that is there counts",
+    default="Owner,team,contact,owner-email",
+)
+_tag_environment = env.declare(
+    "QUELL_TAG_ENVIRONMENT",
+    "AWS tag keys that name an environment, by comma",
+    default="Environment,env,stage",
+)
+_tag_criticality = env.declare(
+    "QUELL_TAG_CRITICALITY",
+    "AWS tag keys that say how critical something is, by comma",
+    default="Criticality,tier,importance",
+)
+_tag_data = env.declare(
+    "QUELL_TAG_DATA_CLASS",
+    "AWS tag keys that say what data something holds, by comma",
+    default="DataClass,data-class,data_class,DataClassification,data-classification,classification",
+)
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -76,6 +96,10 @@ QUELL_FAILPOINT = env.text(_failpoint)
 QUELL_TRUSTED_PROXIES = env.words(_proxies)
 QUELL_MMDB = env.words(_mmdb)
 QUELL_AWS_RANGES = env.text(_aws_ranges)
+QUELL_TAG_OWNER = env.words(_tag_owner)
+QUELL_TAG_ENVIRONMENT = env.words(_tag_environment)
+QUELL_TAG_CRITICALITY = env.words(_tag_criticality)
+QUELL_TAG_DATA_CLASS = env.words(_tag_data)
 QUELL_KNOWN_ADDRESSES = env.words(_known)
 QUELL_SIGMA_RULES = env.text(_sigma)
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
