@@ -81,18 +81,28 @@ def _one_of_each(drafts: Iterable[Draft]) -> tuple[list[Draft], list[Draft]]:
 
 def _round(drafts: list[Draft], *, at: datetime) -> list[Stored]:
     """Those that got through; the others lost a race and come again."""
-    known = _known(drafts)
-    fresh = [draft for draft in drafts if draft.number not in known]
-    stored = _insert(fresh, at=at)
-    standing = sorted((d for d in drafts if d.number in known), key=lambda d: known[d.number].pk)
+    stored = _inserted_first(drafts, at=at) if inserting.is_possible() else []
+    done = {one.number for one in stored}
+    left = [draft for draft in drafts if draft.number not in done]
+    if not left:
+        return stored
+    known = _known(left)
+    others = _insert([draft for draft in left if draft.number not in known], at=at)
+    standing = sorted((d for d in left if d.number in known), key=lambda d: known[d.number].pk)
     pairs = [(draft, known[draft.number]) for draft in standing]
     present = _present(pairs)
     for draft, alert in pairs:
         if outcome := _update(draft, alert, present=present, at=at):
             is_ours = outcome is not Outcome.FOREIGN
-            stored.append(_told(draft, outcome, alert if is_ours else None))
-    _keep_copies(stored, {draft.number: draft for draft in drafts}, at=at)
-    return stored
+            others.append(_told(draft, outcome, alert if is_ours else None))
+    _keep_copies(others, {draft.number: draft for draft in left}, at=at)
+    return [*stored, *others]
+
+
+def _inserted_first(drafts: list[Draft], *, at: datetime) -> list[Stored]:
+    """Those that nobody has seen, with their copies; most are, so it is tried before anything is read."""
+    made = inserting.insert(drafts, at=at)
+    return [_told(d, Outcome.CREATED, made[d.number]) for d in drafts if d.number in made]
 
 
 def _known(drafts: list[Draft]) -> dict[int, Alert]:
@@ -111,9 +121,6 @@ def _known(drafts: list[Draft]) -> dict[int, Alert]:
 def _insert(drafts: list[Draft], *, at: datetime) -> list[Stored]:
     if not drafts:
         return []
-    if inserting.is_possible():
-        made = inserting.insert(drafts, at=at)
-        return [_told(d, Outcome.CREATED, made[d.number]) for d in drafts if d.number in made]
     rows = [row_of(draft, at=at) for draft in drafts]
     try:
         with transaction.atomic():
