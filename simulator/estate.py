@@ -410,6 +410,10 @@ RESPONDER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
         "kms:Describe*",
         "kms:List*",
         "cloudtrail:LookupEvents",
+        "guardduty:GetFindings",
+        "guardduty:ListDetectors",
+        "guardduty:ListFindings",
+        "securityhub:GetFindings",
     ),
     "evidence": ("ec2:Describe*", "ec2:CreateSnapshot*", "ec2:CreateTags", "ec2:ModifySnapshotAttribute"),
     "contain": (
@@ -439,7 +443,17 @@ USER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
         "iam:Get*",
         "lambda:UpdateFunctionCode",
     ),
-    "hub": ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"),
+    "hub": (
+        "sts:AssumeRole",
+        "sts:SetSourceIdentity",
+        "sts:TagSession",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:ReceiveMessage",
+        "s3:GetObject",
+    ),
 }
 
 

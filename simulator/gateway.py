@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from simulator import access, calls, engine
 from simulator.access import Identity
 from simulator.calls import CallLog
 from simulator.faults import Fault, Faults
+from simulator.patches import queues
 from simulator.wire import Answer, Call, Refusal, refuse
 from simulator.world import World
 
 StartResponse = Callable[..., Any]
+
+LOOK_SECONDS = 0.02
+"""How often a long poll looks whether a message has come."""
 
 
 class ConnectionDropped(ConnectionError):  # ordered, not an error
@@ -59,6 +64,8 @@ class Gateway:
         caller = self._caller(call)
         fault = self.faults.take(call.name, caller.account if caller else "")
         if fault is None:
+            if caller is not None and call.name == "sqs:ReceiveMessage":
+                self._wait_for_messages(call, caller.account)
             return self._process(call, None)
         product_clock.sleep(fault.delay)
         if fault.late is not None:
@@ -68,6 +75,19 @@ class Gateway:
             return self._fail(call, caller, fault)
         self._process(call, fault)
         return self._answer_fault(call, fault)
+
+    def _wait_for_messages(self, call: Call, account: str) -> None:
+        """A long poll, outside the lock: until there is something to receive, or time is up."""
+        asked = call.parameters()
+        with self.world.lock:
+            seconds = queues.patience(asked, account=account, region=call.region)
+        deadline = time.monotonic() + seconds / product_clock.rate()
+        while time.monotonic() < deadline:
+            with self.world.lock:
+                if queues.is_worth_a_look(asked, account=account, region=call.region):
+                    return
+            if self._closing.wait(LOOK_SECONDS):
+                return
 
     def _caller(self, call: Call) -> Identity | None:
         """Whose credential it is, whether or not it may be used."""

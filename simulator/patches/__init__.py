@@ -6,10 +6,12 @@ from functools import cache
 
 from simulator.patches import (
     clock,
+    findings,
     interfaces,
     keys,
     managed_policies,
     memory,
+    queues,
     randomness,
     security_groups,
     sessions,
@@ -33,6 +35,8 @@ _PATCHES = (
     trust_policies,
     unique_ids,
     volumes,
+    queues,
+    findings,
     speed,
 )
 

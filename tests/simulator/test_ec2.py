@@ -143,7 +143,7 @@ def test_what_is_not_simulated_says_so_as_an_aws_error(aws: Stage) -> None:
         aws.root("cloudtrail").lookup_events()
     assert code(refused) == "NotImplementedBySimulator"
     with pytest.raises(ClientError) as refused:
-        aws.root("guardduty").list_findings(DetectorId="0" * 32)
+        aws.root("guardduty").archive_findings(DetectorId="0" * 32, FindingIds=["0" * 32])
     assert code(refused) == "NotImplementedBySimulator"
 
 
