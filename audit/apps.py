@@ -13,6 +13,8 @@ class AuditConfig(AppConfig):
     def ready(self) -> None:
         guards.register(
             *guards.append_only("audit_auditevent"),
+            *guards.append_only("audit_receipt"),
+            *guards.append_only("audit_sealed"),
             guards.Guard(table="audit_audithead", event="DELETE", says="the audit head stays"),
             guards.Guard(
                 table="audit_audithead",
@@ -21,4 +23,7 @@ class AuditConfig(AppConfig):
                 says="the audit head only moves forward, one event at a time",
             ),
         )
+        from audit import receipts  # its rows are models
+
+        receipts.register()
         post_migrate.connect(guards.install_after_migrate, dispatch_uid="quell.guards")

@@ -30,18 +30,22 @@ def is_possible() -> bool:
     return connection.vendor == "postgresql"
 
 
-def insert(drafts: Sequence[Draft], *, at: datetime, beside: models.Model | None = None) -> dict[int, Alert]:
+def insert(
+    drafts: Sequence[Draft], *, at: datetime, beside: Callable[[list[str]], models.Model] | None = None
+) -> dict[int, Alert]:
     """Store the drafts that are new; their alerts by the drafts' numbers.
 
-    In the caller's transaction; outside one it commits, and is all there or not at all. `beside` is a
-    further row, stored when at least one alert was. No two drafts may share an id or a finding.
+    In the caller's transaction; outside one it commits, and is all there or not at all. `beside` makes a
+    further row of the alerts' public ids, stored when at least one alert was. No two drafts may share an
+    id or a finding.
     """
     rows = [_row_of(draft, at=at) for draft in drafts]
     copies = [_copy_of(draft, row["ulid"], at=at) for draft, row in zip(drafts, rows, strict=True)]
     values: list[object] = [_spelled(rows), _spelled(copies)]
-    if beside is not None:
-        values.append(_spelled([_values_of(beside)]))
-    statement = _statement(None if beside is None else type(beside))
+    further = beside([row["ulid"] for row in rows]) if beside is not None else None
+    if further is not None:
+        values.append(_spelled([_values_of(further)]))
+    statement = _statement(None if further is None else type(further))
     with connection.wrap_database_errors:
         connection.ensure_connection()
         raw: psycopg.Connection[Any] = connection.connection

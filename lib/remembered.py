@@ -5,9 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
+
+_all: WeakSet[Remembered[Any]] = WeakSet()
+
+
+def forget_all() -> None:
+    """Look everything up again, whoever remembers it. For tests, whose databases change in a moment."""
+    for one in list(_all):
+        one.forget()
 
 
 class Remembered(Generic[T]):
@@ -17,6 +26,7 @@ class Remembered(Generic[T]):
         self._seconds, self._most = seconds, most
         self._found: dict[str, tuple[float, T]] = {}
         self._lock = threading.Lock()
+        _all.add(self)
 
     def get(self, name: str, find: Callable[[], T]) -> T:
         """What `find` gave a moment ago, or gives now."""

@@ -15,7 +15,7 @@ from identity.actors import Actor
 from identity.models import Role
 from launcher import layout, ports, processes, valkey
 from launcher.console import last_lines
-from lib import guards
+from lib import guards, remembered
 from tests import make, needs
 
 
@@ -70,6 +70,12 @@ def _destroy_in_spite_of_others(creation: DatabaseCreation, test_database_name: 
 DatabaseCreation._destroy_test_db = _destroy_in_spite_of_others  # type: ignore[attr-defined]
 
 TransactionTestCase._fixture_teardown = _empty_guarded_tables  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What a process remembers for a second is another test's."""
+    remembered.forget_all()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -232,12 +233,17 @@ class Alerts(APIView):
             [draft] = [ingest.checked(draft, at=at) for draft in native.parse(request.data)]
         except Unreadable as failure:
             raise _refusal(failure) from failure
-        [stored] = ingest.receive_drafts(drafts=[draft], by=actor, at=at)
-        if stored.alert is None:
-            raise Conflict("Another team uses this external_id for something else.")
-        is_new = stored.outcome is Outcome.CREATED
-        body = answered(stored.alert, actor) | {"deduplicated": not is_new}
-        return Response(body, status=201 if is_new else 200)
+        status, body = take_in(draft, by=actor, at=at)
+        return Response(body, status=status)
+
+
+def take_in(draft: AlertDraft, *, by: Actor, at: datetime) -> tuple[int, dict[str, Any]]:
+    """Store one native alert; the answer's status and body. `Conflict` when another team uses its id."""
+    [stored] = ingest.receive_drafts(drafts=[draft], by=by, at=at)
+    if stored.alert is None:
+        raise Conflict("Another team uses this external_id for something else.")
+    is_new = stored.outcome is Outcome.CREATED
+    return 201 if is_new else 200, answered(stored.alert, by) | {"deduplicated": not is_new}
 
 
 class AlertBatch(APIView):
@@ -394,19 +400,22 @@ def shown(alert: Alert) -> dict[str, Any]:
 def with_raw(alert: Alert) -> dict[str, Any]:
     """The alert and the newest document behind it; of a native one the part that its sender called raw."""
     newest = alert.documents.order_by("-pk").first()
-    body: Any = newest.body if newest else None
+    return _with(alert, newest.body if newest else None)
+
+
+def _with(alert: Alert, body: Any) -> dict[str, Any]:
     return shown(alert) | {"raw": body.get("raw") if native.matches(body) else body}
 
 
-def answered(alert: Alert, actor: Actor) -> dict[str, Any]:
-    """The alert for whoever sent it.
+def answered(alert: Alert, actor: Actor, *, raw: Any = None) -> dict[str, Any]:
+    """The alert for whoever sent it; `raw` is what was sent, looked up where it is not given.
 
     Of an alert that went to another team, or lies in a restricted incident, only its names are told.
     """
     mine = {actor.team} | {seat.team for seat in actor.seats}
     hidden = alert.incident is not None and alert.incident.is_restricted
     if alert.team_id in mine and not hidden:
-        return with_raw(alert)
+        return with_raw(alert) if raw is None else _with(alert, raw)
     names = {"id": alert.ulid, "source": alert.source, "external_id": alert.external_id}
     return dict.fromkeys(AlertOut().fields) | names
 

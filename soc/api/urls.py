@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import actions, alerts, estate, imports, incidents, ingest, metrics
+from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics
 
 urlpatterns: list[URLPattern] = [
-    path("alerts", alerts.Alerts.as_view(), name="api-alerts"),
+    path("alerts", lean.alerts_door(alerts.Alerts.as_view()), name="api-alerts"),
     path("alerts/batch", alerts.AlertBatch.as_view(), name="api-alerts-batch"),
     path("alerts/<str:ulid>", alerts.OneAlert.as_view(), name="api-alert"),
     path("alerts/<str:ulid>/documents", alerts.Documents.as_view(), name="api-alert-documents"),
