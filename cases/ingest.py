@@ -167,8 +167,9 @@ def _owner_of(account: str) -> int | None:
     """The team of an account, as of a second ago; None for an account that is not known."""
     if not account:
         return None
-    rows = Account.objects.filter(account_id=account).values_list("team_id", flat=True)
-    return _owners.get(account, rows.first)
+    return _owners.get(
+        account, lambda: Account.objects.filter(account_id=account).values_list("team_id", flat=True).first()
+    )
 
 
 _owners: Remembered[int | None] = Remembered()

@@ -109,7 +109,7 @@ def _spelled(rows: Sequence[Values]) -> str:
 
 
 @cache
-def _statement(beside: type[models.Model] | None) -> Composed:
+def _statement(beside: type[models.Model] | None) -> bytes:
     """The alerts that are not there yet; copies and what stands beside follow from those alone."""
     copied = [field for field in _fields(RawDocument) if field.column != "alert_id"]
     parts: list[Composable] = [
@@ -136,7 +136,7 @@ def _statement(beside: type[models.Model] | None) -> Composed:
                 " FROM jsonb_to_recordset(%s::jsonb) AS given({types}) WHERE EXISTS (SELECT FROM alert))"
             ).format(table=_table(beside), names=_names(fields), types=_types(fields))
         )
-    return SQL("WITH {} SELECT id, ulid FROM alert").format(SQL(", ").join(parts))
+    return SQL("WITH {} SELECT id, ulid FROM alert").format(SQL(", ").join(parts)).as_bytes()
 
 
 def _names(fields: Sequence[models.Field[Any, Any]]) -> Composed:

@@ -115,7 +115,7 @@ def _take_in(post: _Post) -> HttpResponse:
 
 
 def _team(pk: int) -> Team:
-    found = _teams.get(str(pk), Team.objects.filter(pk=pk).first)
+    found = _teams.get(str(pk), lambda: Team.objects.filter(pk=pk).first())
     if found is None:
         raise Team.DoesNotExist
     return found
