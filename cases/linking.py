@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Max, Min
 
 from cases import milestones, timeline
+from cases.correlation import is_sequence
 from cases.models import Alert, Incident, Milestone
 from cases.priority import priority_of
 from cases.words import AlertStatus, Band, MilestoneKind, MilestoneSource
@@ -57,7 +58,8 @@ def _take_in(alert: Alert, *, incident: Incident, by: Actor, at: datetime) -> No
         "status": AlertStatus.ESCALATED,
         "incident": incident,
         "updated_at": at,
-        "due_at": None,
+        # An attack sequence has yet to pull in what it names (`cases.rules.gather`).
+        "due_at": at if is_sequence(alert) else None,
     }
     if by.kind == "person" and alert.acknowledged_at is None:
         values |= {"acknowledged_at": at, "assignee_id": alert.assignee_id or by.person_id}
