@@ -17,6 +17,8 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 BOM = b"\xef\xbb\xbf"
 REPLACEMENT = "\ufffd"
+POINTER = 300
+"""So many characters of a pointer are told at most."""
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
@@ -299,6 +301,18 @@ class _Count:
     left: int
 
 
+class _At(Exception):
+    """Something is wrong here; the way here is put together while it passes up, and costs no other value."""
+
+    def __init__(self, reason: str, *steps: str | int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.steps: list[str | int] = list(steps)
+
+    def pointer(self) -> str:
+        return "".join(step("", name) for name in reversed(self.steps))
+
+
 class _Cleaner:
     """Walks a parsed value once: checks every limit and gives back a copy that a database can hold."""
 
@@ -309,51 +323,72 @@ class _Cleaner:
         self.has_replaced = False
 
     def clean(self, value: Any, pointer: str, depth: int) -> JSON:
+        """A copy of the value that lies at the pointer, that many levels deep. Raises `Unreadable`."""
+        try:
+            return self._clean(value, depth)
+        except _At as failure:
+            # As deep as the nesting the pointer is as long; its beginning is enough to find the place.
+            raise Unreadable(failure.reason, (pointer + failure.pointer())[:POINTER]) from failure
+
+    def _clean(self, value: Any, depth: int) -> JSON:
         if isinstance(value, str):
-            return self._string(value, pointer)
+            return self._string(value)
         if isinstance(value, dict):
-            return self._object(value, pointer, depth + 1)
+            return self._object(value, depth + 1)
         if isinstance(value, list):
-            self._check_depth(pointer, depth + 1)
-            return [self.clean(member, f"{pointer}/{n}", depth + 1) for n, member in enumerate(value)]
+            self._check_depth(depth + 1)
+            return self._list(value, depth + 1)
         if isinstance(value, _NoNumber):
-            raise Unreadable(value.reason, pointer)
+            raise _At(value.reason)
         plain: JSON = value
         return plain
 
-    def _object(self, value: dict[str, Any], pointer: str, depth: int) -> JSON:
-        self._check_depth(pointer, depth)
-        if isinstance(value, _Twice):
-            raise Unreadable("the same key twice in one object", step(pointer, self._shown(value.name)))
-        self._keys.left -= len(value)
-        if len(value) > self._limits.keys_of_object or self._keys.left < 0:
-            raise Unreadable("too many keys", pointer)
-        clean: dict[str, JSON] = {}
-        for name, member in value.items():
-            key = self._string(name, pointer)
-            if key in clean:
-                raise Unreadable("two keys are the same once NUL is replaced", pointer)
-            clean[key] = self.clean(member, step(pointer, key), depth)
+    def _list(self, value: list[Any], depth: int) -> JSON:
+        clean: list[JSON] = []
+        for member in value:
+            try:
+                clean.append(self._clean(member, depth))
+            except _At as failure:
+                failure.steps.append(len(clean))
+                raise
         return clean
 
-    def _string(self, value: str, pointer: str) -> str:
+    def _object(self, value: dict[str, Any], depth: int) -> JSON:
+        self._check_depth(depth)
+        if isinstance(value, _Twice):
+            raise _At("the same key twice in one object", self._shown(value.name))
+        self._keys.left -= len(value)
+        if len(value) > self._limits.keys_of_object or self._keys.left < 0:
+            raise _At("too many keys")
+        clean: dict[str, JSON] = {}
+        for name, member in value.items():
+            key = self._string(name)
+            if key in clean:
+                raise _At("two keys are the same once NUL is replaced")
+            try:
+                clean[key] = self._clean(member, depth)
+            except _At as failure:
+                failure.steps.append(key)
+                raise
+        return clean
+
+    def _string(self, value: str) -> str:
         if len(value) > self._limits.text:
-            raise Unreadable(f"a text longer than {self._limits.text} characters", pointer)
+            raise _At(f"a text longer than {self._limits.text} characters")
+        if value.isascii() and "\0" not in value:
+            return value
         shown = self._shown(value)
         if shown == value:
             return value
         if self._text is Text.REFUSE:
-            raise Unreadable("NUL or half a surrogate pair in a text", pointer)
+            raise _At("NUL or half a surrogate pair in a text")
         self.has_replaced = True
         return shown
 
     @staticmethod
     def _shown(value: str) -> str:
-        if value.isascii():
-            return value.replace("\0", REPLACEMENT)
         return value.replace("\0", REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def _check_depth(self, pointer: str, depth: int) -> None:
+    def _check_depth(self, depth: int) -> None:
         if depth > self._limits.depth:
-            # The pointer itself would be as long as the nesting; its beginning is enough to find it.
-            raise Unreadable(f"nested deeper than {self._limits.depth}", pointer[:200])
+            raise _At(f"nested deeper than {self._limits.depth}")

@@ -93,12 +93,19 @@ def _alert(pk: int, row: Values) -> Alert:
 
 def _usual() -> Values:
     """What an alert's columns hold that no draft decides; lists and objects anew for each."""
-    return {name: default() for name, default in _defaults()}
+    plain, made = _defaults()
+    return {**plain, **{name: make() for name, make in made}}
 
 
 @cache
-def _defaults() -> tuple[tuple[str, Callable[[], Any]], ...]:
-    return tuple((field.attname, field.get_default) for field in _fields(Alert))
+def _defaults() -> tuple[Values, tuple[tuple[str, Callable[[], Any]], ...]]:
+    """Defaults that are the same for every row, and those that are made for each."""
+    fields = _fields(Alert)
+    made = {
+        field.attname: field.default for field in fields if field.has_default() and callable(field.default)
+    }
+    plain = {field.attname: field.get_default() for field in fields if field.attname not in made}
+    return plain, tuple(made.items())
 
 
 def _spelled(rows: Sequence[Values]) -> str:
