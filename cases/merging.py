@@ -13,6 +13,7 @@ from typing import Any
 from cases.models import Alert
 from cases.sources.types import AlertDraft, Observable, Resource
 from cases.words import AlertStatus, Band, Verdict
+from lib import canonical
 
 MOST_LISTED = 500
 TICK = timedelta(microseconds=1)
@@ -149,7 +150,10 @@ def _same_episode(alert: Alert, draft: AlertDraft, *, at: datetime) -> dict[str,
         first, detected = _beginning(draft, ended=alert.episode_after, at=at)
         values["first_seen_at"] = min(alert.first_seen_at or first, first)
         values["detected_at"] = min(alert.detected_at, detected)
-    return values | (_words_of(draft, seen=seen) if _says_more(alert, draft, seen=seen) else {})
+    if not _says_more(alert, draft, seen=seen):
+        return values
+    # Others may name another thing first; what is compared with earlier alerts is as the detector told it.
+    return values | _words_of(draft, seen=seen) | {"fingerprint": canonical.sha256(list(draft.fingerprint))}
 
 
 def _says_more(alert: Alert, draft: AlertDraft, *, seen: datetime) -> bool:

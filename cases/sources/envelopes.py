@@ -7,10 +7,11 @@ where RFC 6901 would end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from cases import decoding
 from cases.decoding import JSON, Broken, Document, Unreadable
-from cases.sources.reading import at
+from cases.sources.reading import at, text
 
 LAYERS = 6
 """SQS holding SNS holding EventBridge holding a list is four; more is a bomb."""
@@ -18,13 +19,33 @@ LAYERS = 6
 LISTS = ("findings", "Findings", "Messages", "Records")
 BODIES = ("body", "Body", "Message")
 
+KEPT = frozenset({"Quell Heartbeat", "Security Hub Insight Results"})
+"""Types of EventBridge events whose envelope says what their detail does not: left closed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried(Document):
+    """A document with what carried it, outermost first: `sns TOPIC-ARN`, `eventbridge ACCOUNT REGION`.
+
+    One finding reaches a team in its own account's event, in its administrator's, and through topics,
+    and may be the same to the byte; each way is a copy of its own. Ids of deliveries are not part of it,
+    so a delivery that is repeated stays a repeat.
+    """
+
+    carriers: tuple[str, ...]
+
 
 def unwrap(document: Document) -> Iterator[Document | Broken]:
-    """The documents inside, each with its pointer; the document itself when nothing is around it."""
+    """The documents inside, each with its pointer; the document itself when nothing is around it.
+
+    What S3 sends to try a queue or topic out is swallowed: it holds no document.
+    """
     yield from _open(document, LAYERS)
 
 
 def _open(document: Document, layers: int) -> Iterator[Document | Broken]:
+    if text(document.value, "Event") == "s3:TestEvent":
+        return
     opener = _opener(document.value)
     if opener is None:
         yield document
@@ -44,12 +65,16 @@ def _opener(value: JSON) -> Callable[[Document], Iterator[Document | Broken]] | 
     if not isinstance(value, dict):
         return None
     if "detail-type" in value and "detail" in value:
-        return lambda document: _at(document, "detail")
+        if text(value, "detail-type") in KEPT:
+            return None
+        return lambda document: _at(_carried(document, "eventbridge", "account", "region"), "detail")
     if isinstance(at(value, "Sns", "Message"), str):
         return lambda document: _at(document, "Sns")
     for name in BODIES:
         if isinstance(value.get(name), str) and _is_message(value):
-            return lambda document, name=name: _text_at(document, name)  # type: ignore[misc]
+            return lambda document, name=name: _text_at(  # type: ignore[misc]
+                _carried(document, "sns", "TopicArn") if "TopicArn" in value else document, name
+            )
     for name in LISTS:
         if isinstance(value.get(name), list):
             return lambda document, name=name: _at(document, name)  # type: ignore[misc]
@@ -61,6 +86,23 @@ def _is_message(value: dict[str, JSON]) -> bool:
     return any(
         name in value for name in ("MessageId", "messageId", "TopicArn", "receiptHandle", "ReceiptHandle")
     )
+
+
+def _carried(document: Document, carrier: str, *names: str) -> Document:
+    """The same, with one more that carried what is in it."""
+    told = " ".join([carrier, *filter(None, (text(document.value, name, most=200) for name in names))])
+    return Carried(
+        pointer=document.pointer,
+        value=document.value,
+        spelling=document.spelling,
+        is_altered=document.is_altered,
+        carriers=(*carriers_of(document), told),
+    )
+
+
+def carriers_of(document: Document) -> tuple[str, ...]:
+    """What carried a document; nothing for one that came bare."""
+    return document.carriers if isinstance(document, Carried) else ()
 
 
 def _members(document: Document) -> Iterator[Document | Broken]:
@@ -89,18 +131,28 @@ def _text_at(document: Document, name: str) -> Iterator[Document | Broken]:
         if isinstance(part, Broken):
             yield Broken(pointer=pointer + part.pointer, reason=part.reason, body=part.body)
         else:
-            yield Document(
-                pointer=pointer + part.pointer,
-                value=part.value,
-                spelling=part.spelling,
-                is_altered=part.is_altered or document.is_altered,
-            )
+            is_altered = part.is_altered or document.is_altered
+            yield _like(document, replace(part, pointer=pointer + part.pointer, is_altered=is_altered))
 
 
 def _inner(document: Document, value: JSON, pointer: str) -> Document:
     """A part of a document. The spelling stays that of the whole where text had to be replaced."""
     spelling = document.spelling if document.is_altered else ""
-    return Document(pointer=pointer, value=value, spelling=spelling, is_altered=document.is_altered)
+    part = Document(pointer=pointer, value=value, spelling=spelling, is_altered=document.is_altered)
+    return _like(document, part)
+
+
+def _like(document: Document, part: Document) -> Document:
+    """A part, carried by what carried the whole."""
+    if not isinstance(document, Carried):
+        return part
+    return Carried(
+        pointer=part.pointer,
+        value=part.value,
+        spelling=part.spelling,
+        is_altered=part.is_altered,
+        carriers=document.carriers,
+    )
 
 
 def _broken(document: Document, reason: str, pointer: str = "") -> Broken:

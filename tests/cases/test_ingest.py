@@ -89,7 +89,7 @@ class TestIdentity:
         assert RawDocument.objects.count() == 1
         assert AuditEvent.objects.count() == events
 
-    def test_one_finding_by_four_routes_is_one_alert_with_each_spelling_kept(self) -> None:
+    def test_one_finding_by_four_routes_is_one_alert_with_each_copy_kept(self) -> None:
         by = program()
         for name in ("access-key-eventbridge", "access-key-getfindings"):
             take((FIXTURES / f"{name}.json").read_bytes(), by=by)
@@ -97,8 +97,16 @@ class TestIdentity:
         take({"TopicArn": "t", "MessageId": "m", "Message": json.dumps(BASE)}, by=by, source="auto")
 
         alert = Alert.objects.get()
-        assert alert.documents.count() == 2  # lowerCamel and PascalCase
+        assert alert.documents.count() == 4
+        assert [body.get("quell:carried_by") for body in alert.documents.values_list("body", flat=True)] == [
+            ["eventbridge 444455556666 eu-west-1"],
+            None,  # as GetFindings tells it
+            None,
+            ["sns t"],
+        ]
         assert alert.count == 4
+        again = take({"TopicArn": "t", "MessageId": "n", "Message": json.dumps(BASE)}, by=by, source="auto")
+        assert outcomes(again) == ["repeated"]  # another delivery by the same way
 
     def test_an_update_counts_on_and_moves_the_last_activity(self) -> None:
         by = program()
