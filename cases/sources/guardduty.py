@@ -16,7 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from cases.decoding import JSON, Unreadable
 from cases.sources import guardduty_resources as things
 from cases.sources.attack import techniques_in, techniques_of
-from cases.sources.reading import at, objects, text, texts, time, time_or_none
+from cases.sources.reading import at, lowered, objects, text, texts, time, time_or_none
 from cases.sources.types import AlertDraft
 
 ID = "guardduty"
@@ -24,12 +24,11 @@ ID = "guardduty"
 ACCOUNT = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z0-9-]{1,30}")
 ARN = re.compile(r"arn:[a-z0-9-]+:guardduty:[^:]*:[^:]*:detector/.+/finding/.+")
-PASCAL = re.compile(r"[A-Z][a-z0-9]")
 
 
 def matches(document: JSON) -> bool:
     """Whether this is surely a finding of GuardDuty."""
-    finding = _lower(document)
+    finding = lowered(document)
     if not (text(finding, "id") and text(finding, "type") and "severity" in _keys(finding)):
         return False
     return text(finding, "service", "serviceName") == "guardduty" or bool(ARN.fullmatch(text(finding, "arn")))
@@ -37,7 +36,7 @@ def matches(document: JSON) -> bool:
 
 def parse(document: JSON) -> Iterator[AlertDraft]:
     """The one draft of a finding. Raises `Unreadable` when what makes it a finding is missing."""
-    finding = _lower(document)
+    finding = lowered(document)
     if not isinstance(finding, dict):
         raise Unreadable("not a GuardDuty finding")
     spelled = "Id" in _keys(document)  # PascalCase; pointers name keys as they were sent
@@ -68,6 +67,8 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
         resources=resources,
         observables=observables,
         techniques=_techniques(finding, kind),
+        labels=things.labels_of(finding),
+        places=things.places_of(finding),
         first_seen_at=_first_seen(finding),
         last_seen_at=_last_seen(finding) or updated,
         detected_at=created,
@@ -77,18 +78,6 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
         is_archived=at(finding, "service", "archived") is True,
         raw=document,
     )
-
-
-def _lower(value: JSON) -> JSON:
-    """The same with keys in lowerCamel; only as deep as there are PascalCase keys from the top."""
-    if isinstance(value, list):
-        return [_lower(member) for member in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        (name[0].lower() + name[1:] if PASCAL.match(name) else name): _lower(member)
-        for name, member in value.items()
-    }
 
 
 def _keys(value: JSON) -> set[str]:

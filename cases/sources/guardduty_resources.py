@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cases.decoding import JSON
-from cases.sources.reading import at, objects, text, texts
-from cases.sources.types import Observable, Resource
+from cases.sources.assets import once
+from cases.sources.countries import code_of
+from cases.sources.reading import at, objects, pairs, text, texts
+from cases.sources.types import Observable, Place, Resource
 
 OF_USER_TYPE = {
     "IAMUser": "user",
@@ -57,7 +59,7 @@ def resources_of(finding: JSON, *, account: str, region: str) -> tuple[Resource,
     subject = text(resource, "resourceType")
     order = sorted(parts, key=lambda name: name != subject)
     found = [thing for name in order for thing in parts[name]()]
-    return _once([*found, *_volumes(resource, role), *_of_sequence(finding)])
+    return once([*found, *_volumes(resource, role), *_of_sequence(finding)])
 
 
 def observables_of(finding: JSON) -> tuple[Observable, ...]:
@@ -90,23 +92,24 @@ def _instance(resource: JSON, role: str, regional: str) -> Iterator[Resource]:
 def _access_key(resource: JSON, role: str) -> Iterator[Resource]:
     key = at(resource, "accessKeyDetails")
     if identity := text(key, "accessKeyId"):
-        yield _credential(identity, role)
-    yield from _principal(text(key, "userType"), text(key, "userName"), text(key, "principalId"), role)
+        yield credential(identity, role)
+    yield from principal(text(key, "userType"), text(key, "userName"), text(key, "principalId"), role)
 
 
-def _credential(identity: str, role: str) -> Resource:
+def credential(identity: str, role: str) -> Resource:
     """A key: long-lived ones can be switched off, those of a session (ASIA…) cannot."""
     return Resource(
         type="session_key" if identity.startswith("ASIA") else "access_key", id=identity, role=role
     )
 
 
-def _principal(user_type: str, name: str, principal: str, role: str) -> Iterator[Resource]:
+def principal(user_type: str, name: str, uid: str, role: str) -> Iterator[Resource]:
+    """Who acted or is acted on, as a type of user, a name and an AWS principal id tell."""
     kind = OF_USER_TYPE.get(user_type, "principal" if name else "")
-    if kind and (name or principal):
-        yield Resource(type=kind, id=name or principal, role=role)
-    if kind == "role" and ":" in principal:
-        yield Resource(type="role_session", id=principal, role=role)
+    if kind and (name or uid):
+        yield Resource(type=kind, id=name or uid, role=role)
+    if kind == "role" and ":" in uid:
+        yield Resource(type="role_session", id=uid, role=role)
 
 
 def _buckets(resource: JSON, role: str) -> Iterator[Resource]:
@@ -183,48 +186,96 @@ def _of_sequence(finding: JSON) -> Iterator[Resource]:
     for actor in objects(sequence, "actors"):
         user = at(actor, "user")
         if key := text(user, "credentialUid"):
-            yield _credential(key, "actor")
-        yield from _principal(text(user, "type"), text(user, "name"), text(user, "uid"), "actor")
+            yield credential(key, "actor")
+        yield from principal(text(user, "type"), text(user, "name"), text(user, "uid"), "actor")
     for thing in objects(sequence, "resources"):
         uid, name = text(thing, "uid"), text(thing, "name")
         kind = OF_SEQUENCE.get(text(thing, "resourceType"), text(thing, "resourceType").lower())
         arn = uid if uid.startswith("arn:") else ""
         identity = name or (arn.rsplit("/", maxsplit=1)[-1] if arn else uid)
         if kind == "access_key" and identity:
-            yield _credential(identity, "target")
+            yield credential(identity, "target")
         elif kind and identity:
             yield Resource(type=kind, id=identity, arn=arn, role="target")
         key = at(thing, "data", "accessKey")
-        yield from _principal(
-            text(key, "userType"), text(key, "userName"), text(key, "principalId"), "target"
-        )
-
-
-def _once(resources: Iterable[Resource]) -> tuple[Resource, ...]:
-    """Each thing once, as it was first told, with an ARN or role that was told later."""
-    found: dict[tuple[str, str], Resource] = {}
-    for one in resources:
-        before = found.get((one.type, one.id))
-        if before is None:
-            found[one.type, one.id] = one
-        elif not before.arn and one.arn:
-            found[one.type, one.id] = Resource(type=one.type, id=one.id, arn=one.arn, role=before.role)
-    return tuple(found.values())[:MOST]
+        yield from principal(text(key, "userType"), text(key, "userName"), text(key, "principalId"), "target")
 
 
 # --- observables ---------------------------------------------------------------------------------------
 
 
-def _of_actions(action: JSON) -> Iterator[Observable]:
-    call = at(action, "awsApiCallAction")
-    remotes = [
-        call,
+def labels_of(finding: JSON) -> tuple[tuple[str, str], ...]:
+    """The AWS tags of the resources, the first of a key."""
+    resource = at(finding, "resource")
+    holders = [
+        at(resource, "instanceDetails"),
+        at(resource, "eksClusterDetails"),
+        at(resource, "ecsClusterDetails"),
+        at(resource, "lambdaDetails"),
+        at(resource, "rdsDbInstanceDetails"),
+        *objects(resource, "s3BucketDetails"),
+    ]
+    told = [pair for holder in holders for pair in pairs(holder, "tags")]
+    return tuple(dict(reversed(told)).items())[:MOST]
+
+
+def places_of(finding: JSON) -> tuple[Place, ...]:
+    """Where the other side's addresses are, as GuardDuty tells it."""
+    found = [place(at(remote, "remoteIpDetails")) for remote in _remotes(at(finding, "service", "action"))]
+    for endpoint in objects(finding, "service", "detection", "sequence", "endpoints"):
+        where, system = at(endpoint, "location"), at(endpoint, "autonomousSystem")
+        told = text(where, "country", most=80)
+        found.append(
+            Place(
+                address=text(endpoint, "ip", most=45),
+                country=code_of(told, told),
+                country_name="" if len(told) == 2 else told,
+                city=text(where, "city", most=80),
+                organization=text(system, "name", most=120),
+                asn=asn_of(at(system, "number")),
+            )
+        )
+    return tuple(
+        dict.fromkeys(
+            one for one in found if one.address and (one.country_name or one.country or one.organization)
+        )
+    )[:MOST]
+
+
+def place(remote: JSON) -> Place:
+    """A place from `remoteIpDetails`; empty address where it holds none."""
+    name = text(remote, "country", "countryName", most=80)
+    network = at(remote, "organization")
+    return Place(
+        address=text(remote, "ipAddressV4", most=45) or text(remote, "ipAddressV6", most=45),
+        country=code_of(text(remote, "country", "countryCode"), name),
+        country_name=name,
+        city=text(remote, "city", "cityName", most=80),
+        organization=text(network, "org", most=120) or text(network, "asnOrg", most=120),
+        asn=asn_of(at(network, "asn")),
+    )
+
+
+def asn_of(value: JSON) -> int | None:
+    """The number of an autonomous system, told as a number or its digits."""
+    digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else None
+
+
+def _remotes(action: JSON) -> list[JSON]:
+    """The parts of an action that name an other side."""
+    return [
+        at(action, "awsApiCallAction"),
         at(action, "networkConnectionAction"),
         at(action, "kubernetesApiCallAction"),
         at(action, "rdsLoginAttemptAction"),
         *objects(action, "portProbeAction", "portProbeDetails"),
     ]
-    for remote in remotes:
+
+
+def _of_actions(action: JSON) -> Iterator[Observable]:
+    call = at(action, "awsApiCallAction")
+    for remote in _remotes(action):
         yield Observable(kind="ip", value=text(remote, "remoteIpDetails", "ipAddressV4"))
         yield Observable(kind="ip", value=text(remote, "remoteIpDetails", "ipAddressV6"))
     for address in texts(action, "kubernetesApiCallAction", "sourceIPs"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -48,8 +49,35 @@ def texts(value: JSON, *path: str, most: int = 500) -> list[str]:
     return [member.strip()[:2000] for member in found if isinstance(member, str) and member.strip()][:most]
 
 
+PASCAL = re.compile(r"[A-Z][a-z0-9]")
+
+
+def lowered(value: JSON) -> JSON:
+    """The same with keys in lowerCamel; what is in capitals altogether stays."""
+    if isinstance(value, list):
+        return [lowered(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        (name[0].lower() + name[1:] if PASCAL.match(name) else name): lowered(member)
+        for name, member in value.items()
+    }
+
+
+def pairs(value: JSON, *path: str, most: int = 100) -> tuple[tuple[str, str], ...]:
+    """AWS tags there: an object, or a list of objects with `key`/`value` (also `Key`/`Value`, `name`)."""
+    found = at(value, *path)
+    told = list(found.items()) if isinstance(found, dict) else []
+    for one in objects(found if isinstance(found, list) else []):
+        name = text(one, "key") or text(one, "Key") or text(one, "name")
+        told.append((name, at(one, "value") or at(one, "Value")))
+    clean = [(text(name, most=128), text(member, most=256)) for name, member in told[:most]]
+    return tuple(dict(pair for pair in clean if pair[0]).items())
+
+
 def time(value: JSON) -> datetime:
-    """A moment in UTC from ISO 8601 text (without offset: UTC) or seconds or milliseconds since 1970.
+    """A moment in UTC from ISO 8601 text (without offset: UTC), Inspector's
+    `Jan 19, 2022, 10:46:15 PM` (UTC), or seconds or milliseconds since 1970.
 
     Raises `Unreadable` for anything else, and outside the years 1970 to 8999.
     """
@@ -70,7 +98,10 @@ def _time(value: JSON) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     if not isinstance(value, str):
         raise TypeError("not a text")
-    found = datetime.fromisoformat(value.strip())
+    spelled = value.strip()
+    if spelled[:1].isalpha():
+        return datetime.strptime(spelled + " +0000", "%b %d, %Y, %I:%M:%S %p %z")
+    found = datetime.fromisoformat(spelled)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
