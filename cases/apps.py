@@ -11,6 +11,8 @@ class CasesConfig(AppConfig):
 
     def ready(self) -> None:
         guards.register(*guards.append_only("cases_timelineentry"), *guards.append_only("cases_milestone"))
-        from cases import sweeps  # registers the sweep of this package once models are loaded
+        from cases import silence, sweeps, tallying  # register the sweeps once models are loaded
 
         sweeps.register()
+        silence.register()
+        tallying.register()

@@ -56,6 +56,9 @@ _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, 
 _proxies = env.declare(
     "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
 )
+_heartbeat = env.declare(
+    "QUELL_EXPECT_HEARTBEAT", "1 expects the intake stack's heartbeat before any was ever heard", default="0"
+)
 _mmdb = env.declare("QUELL_MMDB", "MMDB files that say where addresses are and whose, by comma")
 _aws_ranges = env.declare("QUELL_AWS_RANGES", "AWS's ip-ranges.json, which tells AWS's own addresses")
 _known = env.declare("QUELL_KNOWN_ADDRESSES", "lists of addresses, by comma; lines of network,name,verdict")
@@ -90,6 +93,7 @@ QUELL_BASE_URL = env.text(_base_url).rstrip("/")
 QUELL_CLOCK_RATE = env.number(_rate)
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
+QUELL_EXPECT_HEARTBEAT = env.flag(_heartbeat)
 QUELL_INGEST_PER_MINUTE = int(env.number(_ingest))
 QUELL_WEB_PROCESSES = max(1, int(env.number(_web)))
 QUELL_FAILPOINT = env.text(_failpoint)
