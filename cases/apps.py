@@ -14,5 +14,8 @@ class CasesConfig(AppConfig):
         from cases import silence, sweeps, tallying  # register the sweeps once models are loaded
 
         sweeps.register()
+        from cases.collecting import sweeps as collecting
+
+        collecting.register()
         silence.register()
         tallying.register()

@@ -175,6 +175,19 @@ def _owner_of(account: str) -> int | None:
 _owners: Remembered[int | None] = Remembered()
 
 
+def set_aside(
+    *, source: str, body: bytes, reason: str, by: Actor, at: datetime, team: Team | None, door: str
+) -> Received:
+    """Put into quarantine what stands for something that could not be had, such as an object too large."""
+    home = home_of(by, team)
+    broken = Broken(pointer="", reason=reason, body=body)
+    with transaction.atomic():
+        held = _hold([broken], source=source, door=door, team=home, at=at)
+        received = Received(alerts=(), quarantined=tuple(held))
+        _record(received, source=source, body=body, by=by, at=at)
+    return received
+
+
 def replay(*, quarantined: Quarantined, by: Actor, at: datetime) -> Received:
     """Try again what could not be read, with the sources as they are now.
 
