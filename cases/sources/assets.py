@@ -38,7 +38,7 @@ WORDS = {
     "rdsdbcluster": "db_cluster",
     "rdsdbsnapshot": "db_snapshot",
     "rdsdbclustersnapshot": "db_cluster_snapshot",
-    "kmskey": "key",
+    "kmskey": "kms_key",
     "secretsmanagersecret": "secret",
     "snstopic": "topic",
     "sqsqueue": "queue",
