@@ -8,6 +8,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from lib import outbound
 from soc import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,6 +54,10 @@ _review = env.declare(
     "QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7"
 )
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
+_queues = env.declare("QUELL_SQS_QUEUES", "addresses of the SQS queues that worker-collect polls, by comma")
+_queues_team = env.declare(
+    "QUELL_SQS_TEAM", "slug of the team that gets what comes from a queue and belongs to no known account"
+)
 _proxies = env.declare(
     "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
 )
@@ -83,6 +88,15 @@ _tag_data = env.declare(
     "AWS tag keys that say what data something holds, by comma",
     default="DataClass,data-class,data_class,DataClassification,data-classification,classification",
 )
+_outbound = env.declare(
+    "QUELL_OUTBOUND_ALLOW",
+    "networks and host:port that may be asked over HTTP although they are not public, by comma",
+)
+_sns_v1 = env.declare(
+    "QUELL_SNS_SIGNATURE_V1",
+    "1 takes SNS messages signed by SHA-1, which is what topics do unless told",
+    default="1",
+)
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -96,6 +110,8 @@ QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
 QUELL_EXPECT_HEARTBEAT = env.flag(_heartbeat)
 QUELL_INGEST_PER_MINUTE = int(env.number(_ingest))
 QUELL_WEB_PROCESSES = max(1, int(env.number(_web)))
+QUELL_SQS_QUEUES = env.words(_queues)
+QUELL_SQS_TEAM = env.text(_queues_team)
 QUELL_FAILPOINT = env.text(_failpoint)
 QUELL_TRUSTED_PROXIES = env.words(_proxies)
 QUELL_MMDB = env.words(_mmdb)
@@ -106,6 +122,11 @@ QUELL_TAG_CRITICALITY = env.words(_tag_criticality)
 QUELL_TAG_DATA_CLASS = env.words(_tag_data)
 QUELL_KNOWN_ADDRESSES = env.words(_known)
 QUELL_SIGMA_RULES = env.text(_sigma)
+QUELL_SNS_SIGNATURE_V1 = env.flag(_sns_v1)
+try:
+    QUELL_OUTBOUND_ALLOW = outbound.exceptions(env.words(_outbound))
+except ValueError as failure:
+    raise ImproperlyConfigured(f"QUELL_OUTBOUND_ALLOW: {failure}") from failure
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
 
 SECRET_KEY = env.text(_secret)
