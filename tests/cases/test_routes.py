@@ -41,7 +41,7 @@ OURS = ("id", "ulid", "updated_at", "due_at", "received_at")
 
 def columns() -> dict[str, Any]:
     """The one alert, without what is drawn or says when we worked; lists in one order."""
-    row = Alert.objects.values().get()
+    row: dict[str, Any] = dict(Alert.objects.values().get())
     for name in OURS:
         del row[name]
     return {name: sorted(map(repr, v)) if isinstance(v, list) else v for name, v in row.items()}

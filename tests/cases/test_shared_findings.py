@@ -16,6 +16,8 @@ import pytest
 
 from cases import ingest
 from cases.models import Alert
+from cases.sources.attack import techniques_of
+from cases.storing import Outcome
 from identity.actors import system
 from lib import clock
 from tests import make, needs
@@ -123,7 +125,7 @@ def test_each_document_is_an_alert_that_says_the_same_or_in_quarantine(published
         if "panther-analysis" not in path.parts:  # those are wrapped in cases of a test suite
             again = ingest.receive(source="auto", body=whole, by=by, at=clock.now(), team=team)
             assert len(again.alerts) + len(again.quarantined) == len(documents), path
-            assert again.count(ingest.Outcome.CREATED) == 0, path
+            assert again.count(Outcome.CREATED) == 0, path
         table.append((str(path.relative_to(published)), len(documents), counts))
         alerts += len(documents) - counts["quarantined"]
         held += counts["quarantined"]
@@ -131,3 +133,13 @@ def test_each_document_is_an_alert_that_says_the_same_or_in_quarantine(published
     # 47 are not findings of an AWS account: 32 fragments of resources, 15 with placeholders or not JSON.
     assert (len(table), alerts, held) == (96, 103, 47), table
     assert Alert.objects.count() == 91
+
+
+def test_each_published_type_of_guardduty_stands_for_a_technique() -> None:
+    with tarfile.open(needs.shared("data", "cases.tar.gz")) as archive:
+        table = archive.extractfile("data/guardduty/aws-docs/finding_types_severity.csv")
+        assert table is not None
+        types = [line.split(",")[0] for line in table.read().decode().splitlines()[1:]]
+
+    assert len(types) == 74
+    assert [kind for kind in types if not techniques_of(kind)] == []
