@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit import record as ledger
-from audit.models import AuditEvent
+from audit.models import AuditEvent, Receipt
 from cases import ingest, triage
 from cases.models import Alert, Incident, Quarantined, RawDocument
 from cases.storing import ORIGINAL
@@ -73,21 +73,21 @@ class TestIdentity:
         assert alert.first_seen_at == datetime(2026, 11, 20, 9, 2, 11, tzinfo=UTC)
         assert (alert.received_at, alert.due_at, alert.team.slug) == (NOW, NOW, "blue")
         assert alert.documents.get().body == BASE
-        assert AuditEvent.objects.get(act="alerts.received").details["created"] == 1
+        assert Receipt.objects.get(act="alerts.received").details["created"] == 1
         assert ledger.verify() is None
 
     def test_the_same_bytes_again_change_nothing(self) -> None:
         by = program()
         take(BASE, by=by)
         before = Alert.objects.values().get()
-        events = AuditEvent.objects.count()
+        events = (AuditEvent.objects.count(), Receipt.objects.count())
 
         received = take(BASE, by=by, at=NOW + timedelta(minutes=1))
 
         assert outcomes(received) == ["repeated"]
         assert Alert.objects.values().get() == before
         assert RawDocument.objects.count() == 1
-        assert AuditEvent.objects.count() == events
+        assert (AuditEvent.objects.count(), Receipt.objects.count()) == events
 
     def test_one_finding_by_four_routes_is_one_alert_with_each_copy_kept(self) -> None:
         by = program()
