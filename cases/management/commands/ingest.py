@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.db.models import Count
 
 from cases import ingest
+from cases.sources import email
 from cases.storing import Outcome
 from identity.actors import system
 from identity.models import Team
 from lib import clock
 from lib.errors import AppError
+
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: a mail server keeps the mail and comes back."""
 
 
 class Command(BaseCommand):
@@ -26,10 +31,20 @@ class Command(BaseCommand):
         parser.add_argument("--team", default="", help="who gets what no known account claims")
 
     def handle(self, **options: Any) -> None:
+        try:
+            self._take(**options)
+        except DatabaseError as failure:
+            raise CommandError(f"the database: {failure}", returncode=TRY_AGAIN) from failure
+        except CommandError as failure:
+            if options["source"] == email.ID:  # a mail server would send it back for any other code
+                raise CommandError(str(failure), returncode=TRY_AGAIN) from failure
+            raise
+
+    def _take(self, **options: Any) -> None:
         team = _team(options["team"])
         for name in options["file"]:
             try:
-                body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+                body = _body(name)
                 received = ingest.receive(
                     source=options["source"], body=body, by=system("ingest"), at=clock.now(), team=team
                 )
@@ -47,6 +62,14 @@ class Command(BaseCommand):
                 ],
             }
             self.stdout.write(json.dumps(summary))
+
+
+def _body(name: str) -> bytes:
+    """The file's bytes, at most one more than any source reads."""
+    if name == "-":
+        return sys.stdin.buffer.read(email.MOST_BYTES + 1)
+    with Path(name).open("rb") as file:
+        return file.read(email.MOST_BYTES + 1)
 
 
 def _team(slug: str) -> Team:
