@@ -43,7 +43,7 @@ _expiry = env.declare(
 _ingest = env.declare(
     "QUELL_INGEST_PER_MINUTE",
     "alerts a minute that a key, hook or person may send, unless it has a budget of its own",
-    default="6000",
+    default="600000",
 )
 _web = env.declare(
     "QUELL_WEB_PROCESSES",

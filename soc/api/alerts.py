@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from cases import access, decoding, ingest, queries, triage
+from cases import access, decoding, ingest, queries, storing, triage
 from cases.decoding import Broken, Text, Unreadable
 from cases.models import Alert
 from cases.sources import native
@@ -404,6 +404,8 @@ def with_raw(alert: Alert) -> dict[str, Any]:
 
 
 def _with(alert: Alert, body: Any) -> dict[str, Any]:
+    if isinstance(body, dict):  # what carried the document is ours to keep, and no part of it
+        body = {name: value for name, value in body.items() if name != storing.CARRIERS}
     return shown(alert) | {"raw": body.get("raw") if native.matches(body) else body}
 
 
