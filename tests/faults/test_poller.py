@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+
 from cases.models import Alert, Quarantined
 from launcher import demo, layout, processes, surroundings
 from launcher.console import last_lines
