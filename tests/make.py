@@ -15,7 +15,7 @@ from django.db import transaction
 from django.test import Client
 
 from cases import milestones as record_of_times
-from cases.models import Alert, Incident
+from cases.models import Alert, Incident, TriageRule
 from cases.words import AlertStatus, Band, Basis, MilestoneKind, MilestoneSource, Phase
 from estate.models import Account, Environment, Mode, OrganizationalUnit
 from identity import keys
@@ -163,6 +163,12 @@ def alert(
         incident=incident,
         **given,
     )
+
+
+def rule(*, team: str = "blue", **values: Any) -> TriageRule:
+    """A rule, switched off unless said otherwise; of the effect open unless named."""
+    given = {"name": f"Rule {next(_numbers)}", "window": timedelta(days=1), **values}
+    return TriageRule.objects.create(team=_team(team), **given)
 
 
 def incident(

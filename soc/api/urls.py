@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics
+from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics, rules
 
 urlpatterns: list[URLPattern] = [
     path("alerts", lean.alerts_door(alerts.Alerts.as_view()), name="api-alerts"),
@@ -15,6 +15,9 @@ urlpatterns: list[URLPattern] = [
     path("alerts/<str:ulid>/dismiss", alerts.Dismiss.as_view(), name="api-alert-dismiss"),
     path("alerts/<str:ulid>/escalate", alerts.Escalate.as_view(), name="api-alert-escalate"),
     path("ingest/<str:source>", ingest.Ingest.as_view(), name="api-ingest"),
+    path("rules", rules.Rules.as_view(), name="api-rules"),
+    path("rules/preview", rules.RulePreview.as_view(), name="api-rules-preview"),
+    path("rules/<str:ulid>", rules.OneRule.as_view(), name="api-rule"),
     path("accounts", estate.Accounts.as_view(), name="api-accounts"),
     path("action-types", actions.ActionTypes.as_view(), name="api-action-types"),
     path("incidents", incidents.Incidents.as_view(), name="api-incidents"),

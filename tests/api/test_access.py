@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +44,13 @@ API = {
     ("api-alert-dismiss", "POST"):       "403 403 200 200 403 200 403 404 403 403 403",
     ("api-alert-escalate", "POST"):      "403 403 200 200 403 200 403 404 200 404 403",
     ("api-ingest", "POST"):              "403 403 200 200 403 200 403 200 200 200 403",
+    # Rules reach a whole team: its leads keep them, and no key does.
+    ("api-rules", "GET"):                "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-rules", "POST"):               "403 403 403 403 403 201 403 201 403 403 403",
+    ("api-rules-preview", "POST"):       "403 403 403 403 403 200 403 200 403 403 403",
+    ("api-rule", "GET"):                 "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-rule", "PATCH"):               "403 403 403 403 403 200 403 404 403 403 403",
+    ("api-rule", "DELETE"):              "403 403 403 403 403 204 403 404 403 403 403",
     ("api-accounts", "GET"):             "200 200 200 200 200 200 200 200 200 200 403",
     ("api-action-types", "GET"):         "200 200 200 200 200 200 200 200 200 200 403",
     ("api-incidents", "GET"):            "200 200 200 200 200 200 200 200 200 200 403",
@@ -122,6 +129,7 @@ class Site:
     alert: Alert
     incident: Incident
     action: Action
+    rule: str = "0" * 26
     absent: bool = False
 
     def address(self, name: str) -> str:
@@ -135,6 +143,8 @@ class Site:
         return reverse(name, args=given)
 
     def _ulid(self, name: str) -> str:
+        if "rule" in name:
+            return self.rule
         return self.action.ulid if "action" in name else self.alert.ulid
 
 
@@ -175,6 +185,9 @@ def body_of(name: str, site: Site) -> Any:
         "api-incident": {"title": "Renamed"},
         "api-incident-milestones": {"kind": "first_ioc_at", "at": at.isoformat(), "reason": "the log"},
         "api-incident-timeline": {"title": "Called the owner"},
+        "api-rules": {"name": "Known", "effect": "open"},
+        "api-rules-preview": {"effect": "open"},
+        "api-rule": {"min_severity": 10},
         "api-actions": {"type": "iam.deactivate-access-key", "target": KEY, "params": {"user": "ci"}},
         "api-action-approve": {"plan_hash": site.action.plan_hash},
         "api-action-reject": {"reason": "not this"},
@@ -242,7 +255,7 @@ def site(**incident: Any) -> Site:
         expires_at=clock.now() + timedelta(hours=4),
         updated_at=clock.now(),
     )
-    return Site(alert=make.alert(), incident=opened, action=action)
+    return Site(alert=make.alert(), incident=opened, action=action, rule=make.rule().ulid)
 
 
 @pytest.fixture
@@ -322,7 +335,7 @@ def test_other_methods_on_pages_that_read_change_nothing(
     [
         (name, method)
         for name, method in (*API, *PAGES)
-        if "<str:ref>" in ROUTES[name] or "ulid" in ROUTES[name]
+        if ("<str:ref>" in ROUTES[name] or "ulid" in ROUTES[name]) and "rule" not in name
     ],
 )
 def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
@@ -343,6 +356,16 @@ def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
             assert told(ask(callers[who], name, method, blue)) == told(nothing), who
     seen = ask(make.browser(named_lead), name, method, hidden).status_code
     assert seen != 404
+
+
+@pytest.mark.parametrize(("name", "method"), [one for one in API if "rules/<str:ulid>" in ROUTES[one[0]]])
+def test_a_foreign_rule_is_as_if_it_were_not_there(
+    blue: Site, callers: dict[str, Client], name: str, method: str
+) -> None:
+    absent = replace(blue, rule="0" * 26)
+    limited = make.browser(make.person("lead", accounts=[make.ACCOUNT]))
+    for client in (callers["outsider"], callers["foreign"], limited):
+        assert told(ask(client, name, method, blue)) == told(ask(client, name, method, absent))
 
 
 @pytest.fixture
