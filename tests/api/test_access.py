@@ -107,6 +107,23 @@ PAGES = {
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
 }  # fmt: skip
 
+#                                              key foreign bare stranger lead
+DOORS = {
+    ("compat-thehive-alerts", "POST"):          "201 201 403 401 401",
+    ("compat-thehive-alerts-v0", "POST"):       "201 201 403 401 401",
+    ("compat-thehive-alert", "GET"):            "200 404 403 401 401",
+    ("compat-thehive-alert", "PATCH"):          "204 404 403 401 401",
+    ("compat-thehive-observables", "POST"):     "201 404 403 401 401",
+    ("compat-iris-alerts", "POST"):             "200 200 403 401 401",
+    ("compat-alertmanager-webhook", "POST"):    "200 200 403 401 401",
+    ("compat-alertmanager-alerts-v1", "POST"):  "200 200 403 401 401",
+    ("compat-alertmanager-alerts-v2", "POST"):  "200 200 403 401 401",
+    # The key is in the body; a header or a session opens nothing.
+    ("compat-pagerduty-enqueue", "POST"):       "400 400 400 400 400",
+    ("compat-pagerduty-create-event", "POST"):  "400 400 400 400 400",
+}  # fmt: skip
+"""Doors in the language of other tools: they know keys only, a person's session opens none."""
+
 OPEN = {
     "healthz": {200},
     "readyz": {200, 503},
@@ -276,7 +293,7 @@ def callers(outsider: Actor) -> dict[str, Client]:
 
 
 def test_every_address_is_in_the_table() -> None:
-    told = {name for name, _ in (*API, *PAGES)} | set(OPEN) | set(POSTED_BY_ANYONE)
+    told = {name for name, _ in (*API, *PAGES, *DOORS)} | set(OPEN) | set(POSTED_BY_ANYONE)
     assert set(ROUTES) == told
     assert all(ROUTES[name].startswith("api/v1/") for name, _ in API)
     assert not any(ROUTES[name].startswith("api/") for name, _ in PAGES)
@@ -433,6 +450,34 @@ def test_whoever_reads_everywhere_decides_only_where_their_role_reaches(blue: Si
     for name in (f"api-action-{verb}", f"action-{verb}"):
         client = make.browser(lead)
         assert ask(client, name, "POST", blue).status_code == 403
+
+
+DOOR_BODIES: dict[str, Any] = {
+    "compat-thehive-alerts": {"type": "t", "source": "s", "sourceRef": "r", "title": "T", "description": "d"},
+    "compat-thehive-alert": {"addTags": ["seen"]},
+    "compat-thehive-observables": {"dataType": "ip", "data": "198.51.100.7"},
+    "compat-iris-alerts": {"alert_title": "T", "alert_severity_id": 4},
+    "compat-alertmanager-webhook": {"status": "firing", "alerts": [{"labels": {"alertname": "A"}}]},
+    "compat-alertmanager-alerts-v1": [{"labels": {"alertname": "A"}}],
+}
+
+
+@pytest.mark.parametrize(("name", "method"), [*DOORS])
+def test_every_door_knows_keys_alone(blue: Site, callers: dict[str, Client], name: str, method: str) -> None:
+    alike = {"compat-thehive-alerts-v0": "compat-thehive-alerts"}.get(name, name.replace("-v2", "-v1"))
+    body = json.dumps(DOOR_BODIES.get(alike, {}))
+    told = {}
+    for who, client in (callers | {"stranger": Client()}).items():
+        with transaction.atomic():
+            asked = client.generic(method, blue.address(name), body, content_type="application/json")
+            transaction.set_rollback(True)
+        told[who] = str(asked.status_code)
+
+    order = ("key", "foreign", "bare", "stranger", "lead")
+    assert [told[who] for who in order] == DOORS[name, method].split()
+    for other in set(METHODS) - {known for door, known in DOORS if door == name}:
+        asked = callers["key"].generic(other, blue.address(name), body, content_type="application/json")
+        assert asked.status_code == 405, other
 
 
 @pytest.mark.parametrize("name", sorted(OPEN))
