@@ -44,6 +44,8 @@ def test_every_view_says_who_may() -> None:
 def test_strangers_get_401_everywhere() -> None:
     client = Client()
     for path, view in views():
+        if path.startswith("compat/"):  # in their tools' shapes: tests/api/test_access.py
+            continue
         url = "/" + path.replace("<str:ref>", "INC-2026-0001").replace("<str:ulid>", "0" * 26).replace(
             "<str:source>", "guardduty"
         )
