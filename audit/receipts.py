@@ -239,9 +239,7 @@ class Proof:
                 return Broken(seq=last, reason=reason)
         return None
 
-    def _seal(
-        self, event: AuditEvent, lines: list[Sealed], receipts: dict[int, Receipt]
-    ) -> Broken | None:
+    def _seal(self, event: AuditEvent, lines: list[Sealed], receipts: dict[int, Receipt]) -> Broken | None:
         self._pass_by(event.at)
         for line in lines:
             receipt = receipts.get(line.receipt)

@@ -110,7 +110,7 @@ throttle = Throttle()
 
 
 def admit(request: HttpRequest | Request, *, principal: str, per_minute: int | None, weight: int = 1) -> None:
-    """Let a request of this principal (`key:ulid`, `hook:ulid`, `person:ulid`) in, or raise `TooManyRequests`.
+    """Let a request of a principal (`key:ulid`, `hook:ulid`, `person:ulid`) in, or raise `TooManyRequests`.
 
     `per_minute` is the principal's own budget, None the installation's; `weight` how many alerts the
     request brings, as far as that is known. To be called before anything is stored; in the API the error
