@@ -340,11 +340,14 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": "soc.logs.Json",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "defaults": {"process_name": QUELL_PROCESS},
         },
-        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s %(message)s %(request_id)s"},
+        "text": {
+            "()": "soc.logs.Plain",
+            "format": "%(asctime)s %(levelname)-7s %(name)s %(message)s %(request_id)s",
+        },
     },
     "filters": {"request_id": {"()": "soc.logs.WithRequestId"}},
     "handlers": {
