@@ -119,7 +119,7 @@ def _together(records: list[str]) -> bytes:
 
 def _lines(whole: str) -> Iterator[bytes]:
     """Lines in parts; where the first is not JSON it is a header, and each part begins with it."""
-    lines = whole.splitlines()
+    lines = whole.split("\n")  # what Unicode calls a line end too may stand within a record
     header = "" if lines[0].lstrip().startswith(("{", "[")) else lines[0]
     part, size = ([header], len(header)) if header else ([], 0)
     begun = len(part)

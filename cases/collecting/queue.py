@@ -136,17 +136,21 @@ class Poller:
         failed, deleted = 0, 0
         stored: list[Message] = []
         with self._held(messages):
-            for number, message in enumerate(messages):
-                if self._stop.is_set():
-                    self._release(messages[number:])
-                    break
-                if message.times >= ALARMED_AFTER:
-                    deleted += self._delete(stored)  # whatever this one does to us
-                    stored = []
-                if self._take(message):
-                    stored.append(message)
-                else:
-                    failed += 1
+            try:
+                for number, message in enumerate(messages):
+                    if self._stop.is_set():
+                        self._release(messages[number:])
+                        break
+                    if message.times >= ALARMED_AFTER:
+                        deleted += self._delete(stored)  # whatever this one does to us
+                        stored = []
+                    if self._take(message):
+                        stored.append(message)
+                    else:
+                        failed += 1
+            except (AwsError, NoAnswer, _Away):
+                self._delete_if_possible(stored)  # what is committed need not come again
+                raise
             deleted += self._delete(stored)
         return Turn(received=len(messages), deleted=deleted, failed=failed)
 
@@ -278,6 +282,13 @@ class Poller:
         if left := body.get("Failed"):
             log.warning("sqs.not_deleted", extra={"queue": self._queue.name, "left": len(left)})
         return len(body.get("Successful") or ())
+
+    def _delete_if_possible(self, messages: Sequence[Message]) -> None:
+        """In the middle of other trouble: a second failure only means that they come again."""
+        try:
+            self._delete(messages)
+        except (AwsError, NoAnswer) as failure:
+            log.warning("sqs.not_deleted", extra={"queue": self._queue.name, "error": str(failure)[:500]})
 
     def _call(self, operation: str, **params: Any) -> Any:
         answer = aws.own(

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
 
-from lib import doorbell
+from lib import clock, doorbell
 from lib.errors import NotFound
+
+if TYPE_CHECKING:  # models are not loaded when this module is read
+    from cases.collecting.queue import Poller
 
 log = logging.getLogger(__name__)
 
 QUEUE = "collect"
+PULL_SECONDS = 3600.0
 
 _polling = threading.Lock()
+_pulling = threading.Lock()
+_pollers: dict[str, Poller] = {}
+"""The poller of each address: it remembers from one sweep to the next how long to leave AWS alone."""
 
 
 def register() -> None:
     """Register the sweeps of this package. Called once, when the models are loaded."""
     doorbell.register(doorbell.Sweep(topic="sqs", queue=QUEUE, run=sweep_queues))
+    doorbell.register(
+        doorbell.Sweep(topic="pull", queue=QUEUE, run=sweep_findings, every_seconds=PULL_SECONDS)
+    )
 
 
 def sweep_queues() -> int:
@@ -48,11 +59,8 @@ def sweep_queues() -> int:
 
 def _turns(url: str, deleted: list[int]) -> None:
     """Turns at one queue until it gives nothing more."""
-    from cases.collecting.home import home
-    from cases.collecting.queue import Poller, Queue
-
     try:
-        poller = Poller(Queue.of(url), team=home(settings.QUELL_SQS_TEAM))
+        poller = _poller(url)
         while (turn := poller.careful_turn()).received:
             deleted.append(turn.deleted)
     except (ValueError, NotFound) as unfit:
@@ -61,3 +69,31 @@ def _turns(url: str, deleted: list[int]) -> None:
         log.exception("sqs.failed", extra={"queue": url[:200]})
     finally:
         connection.close()
+
+
+def _poller(url: str) -> Poller:
+    from cases.collecting.home import home
+    from cases.collecting.queue import Poller, Queue
+
+    if url not in _pollers:
+        _pollers[url] = Poller(Queue.of(url), team=home(settings.QUELL_SQS_TEAM))
+    return _pollers[url]
+
+
+def sweep_findings() -> int:
+    """Ask every account with a READ role that was not asked within the hour; how many findings were missing.
+
+    One at a time in a process. Two processes at once ask twice, and what comes twice is known.
+    """
+    from cases.collecting import pulling
+    from estate.models import Account
+    from identity.actors import system
+
+    if not _pulling.acquire(blocking=False):
+        return 0
+    try:
+        accounts = Account.objects.select_related("team").exclude(read_role="").order_by("account_id")
+        report = pulling.pull(accounts=accounts, by=system("pull"), at=clock.now(), only_due=True)
+        return sum(pull.missing for pull in report.pulls)
+    finally:
+        _pulling.release()
