@@ -149,7 +149,7 @@ def _one(
         if isinstance(failure, AwsError) and failure.code in OFF:
             found = _Found(findings=[], complete=True)
         else:
-            done = Pull(**where, error=str(failure)[:500])
+            done = Pull(source=source, account=account.account_id, region=region, error=str(failure)[:500])
             log.warning("pull.failed", extra=done.summary())
             return done
     done = _take_in(found, account, where=where, by=by, at=at)
