@@ -11,11 +11,17 @@ class CasesConfig(AppConfig):
 
     def ready(self) -> None:
         guards.register(*guards.append_only("cases_timelineentry"), *guards.append_only("cases_milestone"))
-        from cases import silence, sweeps, tallying  # register the sweeps once models are loaded
+        from cases import (
+            silence,
+            subscriptions,
+            sweeps,
+            tallying,
+        )  # register the sweeps once models are loaded
 
         sweeps.register()
         from cases.collecting import sweeps as collecting
 
         collecting.register()
         silence.register()
+        subscriptions.register()
         tallying.register()

@@ -19,7 +19,7 @@ from django.db.models import F
 from audit import receipts
 from audit.models import Receipt
 from audit.record import record as audit
-from cases import decoding, hearing, inserting, storing
+from cases import decoding, hearing, inserting, storing, webhooks
 from cases.decoding import JSON, Broken, Document, Unreadable
 from cases.drafts import Draft
 from cases.ground import Standing
@@ -28,6 +28,7 @@ from cases.sources import envelopes
 from cases.sources.registry import source_of, sources
 from cases.sources.types import AlertDraft, Detector, Ground, Reader, Source, Speaking
 from cases.storing import Outcome, Stored
+from cases.webhooks import Choose
 from estate.models import Account
 from identity.actors import Actor
 from identity.models import Team
@@ -91,20 +92,27 @@ class _Reading:
 
 
 def receive(
-    *, source: str, body: bytes, by: Actor, at: datetime, team: Team | None = None, door: str = "ingest"
+    *,
+    source: str,
+    body: bytes,
+    by: Actor,
+    at: datetime,
+    team: Team | None = None,
+    door: str = "ingest",
+    choose: Choose | None = None,
 ) -> Received:
     """Take in a body of a source, or of whatever sources it shows itself to be of (`auto`).
 
     `team` gets what belongs to no known account; without one, the team of the key or person. `door` is
-    how it came. Raises `UnknownSource` and `Forbidden` (nobody to give it to); nothing in a body makes
-    it raise.
+    how it came, `choose` what reads each document where the door knows better. Raises `UnknownSource` and
+    `Forbidden` (nobody to give it to); nothing in a body makes it raise.
     """
     if source != AUTO and source not in sources():
         raise UnknownSource(
             f"There is no source {source[:40]!r}; there are: {', '.join([*sources(), AUTO])}."
         )
     home = home_of(by, team)
-    reading = _read(source, body, at=at)
+    reading = _read(source, body, at=at, choose=choose)
     with transaction.atomic():
         stored, foreign = _store(reading.drafts, home=home, door=door, at=at)
         held = _hold([*reading.broken, *foreign], source=source, door=door, team=home, at=at)
@@ -201,6 +209,7 @@ def replay(*, quarantined: Quarantined, by: Actor, at: datetime) -> Received:
             at=at,
             team=quarantined.team,
             door=quarantined.door,
+            choose=webhooks.reading_at(quarantined.door),
         )
         if not received.quarantined:
             Quarantined.objects.filter(pk=quarantined.pk).update(replayed_at=at)
@@ -232,7 +241,7 @@ def checked(draft: AlertDraft, *, at: datetime) -> AlertDraft:
 # --- reading -------------------------------------------------------------------------------------------
 
 
-def _read(source: str, body: bytes, *, at: datetime) -> _Reading:
+def _read(source: str, body: bytes, *, at: datetime, choose: Choose | None = None) -> _Reading:
     reading = _Reading()
     ground = Standing()
     for parser, part in _parts(source, body):
@@ -240,7 +249,7 @@ def _read(source: str, body: bytes, *, at: datetime) -> _Reading:
             reading.broken.append(part)
             continue
         try:
-            known = parser or _parser(part.value)
+            known = choose(part.value) if choose else parser or _parser(part.value)
             drafts = [checked(draft, at=at) for draft in _drafts(known, part.value, ground)]
         except Unreadable as failure:
             pointer = part.pointer + failure.pointer

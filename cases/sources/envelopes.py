@@ -19,7 +19,7 @@ LAYERS = 6
 LISTS = ("findings", "Findings", "Messages", "Records")
 BODIES = ("body", "Body", "Message")
 
-KEPT = frozenset({"Quell Heartbeat", "Security Hub Insight Results"})
+KEPT = frozenset({"CloudWatch Alarm State Change", "Quell Heartbeat", "Security Hub Insight Results"})
 """Types of EventBridge events whose envelope says what their detail does not: left closed."""
 
 

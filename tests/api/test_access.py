@@ -118,6 +118,12 @@ DOORS = {
     ("compat-alertmanager-webhook", "POST"):    "200 200 403 401 401",
     ("compat-alertmanager-alerts-v1", "POST"):  "200 200 403 401 401",
     ("compat-alertmanager-alerts-v2", "POST"):  "200 200 403 401 401",
+    ("hook-eventbridge", "POST"):               "202 202 403 401 401",
+    # The secret is in the address; a header or a session opens nothing.
+    ("hook-sns", "POST"):                       "404 404 404 404 404",
+    ("hook-wazuh", "POST"):                     "404 404 404 404 404",
+    ("hook-splunk", "POST"):                    "404 404 404 404 404",
+    ("hook-webhook", "POST"):                   "404 404 404 404 404",
     # The key is in the body; a header or a session opens nothing.
     ("compat-pagerduty-enqueue", "POST"):       "400 400 400 400 400",
     ("compat-pagerduty-create-event", "POST"):  "400 400 400 400 400",
@@ -153,6 +159,7 @@ class Site:
         """The address of that name for these objects; with `absent`, for objects that there are not."""
         known = {
             "<str:source>": "guardduty",
+            "<str:secret>": "qh_unknown",
             "<str:ref>": "INC-1999-0001" if self.absent else self.incident.ref,
             "<str:ulid>": "0" * 26 if self.absent else self._ulid(name),
         }
