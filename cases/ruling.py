@@ -194,7 +194,7 @@ def _demand(by: Actor, team: int) -> None:
 def drafted(wording: Wording, *, team: Team, at: datetime, before: TriageRule | None = None) -> TriageRule:
     """The rule that the wording makes, not stored. `Invalid`, with a pointer, for what cannot be."""
     _check_plain(wording)
-    conditions = Conditions.of(wording.conditions or {})
+    conditions = Conditions.of({} if wording.conditions is None else wording.conditions)
     if conditions.includes_critical and wording.effect != RuleEffect.SUPPRESS:
         raise Invalid("Only a suppression needs it.", pointer="/conditions/includes_critical")
     rule = TriageRule(
