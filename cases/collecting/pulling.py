@@ -170,7 +170,9 @@ def _take_in(found: _Found, account: Account, *, where: dict[str, str], by: Acto
         known += received.count(Outcome.UPDATED, Outcome.RECURRED, Outcome.REPEATED)
         quarantined += len(received.quarantined)
     return Pull(
-        **where,
+        source=where["source"],
+        account=where["account"],
+        region=where["region"],
         found=len(found.findings),
         missing=missing,
         known=known,
