@@ -99,24 +99,29 @@ def digest(event: AuditEvent) -> str:
 
 
 def verify() -> Broken | None:
-    """Walk the whole chain; the first broken place, or None when it is whole.
+    """Walk the chain and the receipts under its seals; the first broken place, or None when all is whole.
 
     A deleted tail shows because the head remembers how far the chain went.
     """
-    expected, before = 1, GENESIS
+    from audit import receipts  # which write their seals with `record`
+
+    expected, before, proof = 1, GENESIS, receipts.Proof()
     with transaction.atomic():
         head = AuditHead.objects.filter(pk=1).first()
         for event in _events():
-            broken = _check(event, expected=expected, before=before)
+            broken = _check(event, expected=expected, before=before) or proof.see(event)
             if broken:
                 return broken
             expected, before = event.seq + 1, event.hash
+        return _end(head, last=expected - 1, before=before) or proof.finish(last=expected - 1)
+
+
+def _end(head: AuditHead | None, *, last: int, before: str) -> Broken | None:
+    """What is wrong with the end of the chain, after the last event that is there."""
     if head is None:
-        return None if expected == 1 else Broken(seq=1, reason="the head of the chain is missing")
-    if head.seq != expected - 1:
-        return Broken(
-            seq=min(head.seq, expected), reason=f"the head says {head.seq} events, found {expected - 1}"
-        )
+        return None if last == 0 else Broken(seq=1, reason="the head of the chain is missing")
+    if head.seq != last:
+        return Broken(seq=min(head.seq, last + 1), reason=f"the head says {head.seq} events, found {last}")
     if head.hash != before:
         return Broken(seq=head.seq, reason="the head does not fit the last event")
     return None
