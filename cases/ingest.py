@@ -18,8 +18,7 @@ from django.db.models import F
 
 from audit import receipts
 from audit.models import Receipt
-from audit.record import record as audit
-from cases import decoding, hearing, inserting, storing, webhooks
+from cases import decoding, hearing, inserting, storing
 from cases.decoding import JSON, Broken, Document, Unreadable
 from cases.drafts import Draft
 from cases.ground import Standing
@@ -193,27 +192,6 @@ def set_aside(
         held = _hold([broken], source=source, door=door, team=home, at=at)
         received = Received(alerts=(), quarantined=tuple(held))
         _record(received, source=source, body=body, by=by, at=at)
-    return received
-
-
-def replay(*, quarantined: Quarantined, by: Actor, at: datetime) -> Received:
-    """Try again what could not be read, with the sources as they are now.
-
-    What can be read this time becomes alerts, and when nothing is left over the row says so.
-    """
-    with transaction.atomic():
-        received = receive(
-            source=quarantined.source,
-            body=bytes(quarantined.body),
-            by=by,
-            at=at,
-            team=quarantined.team,
-            door=quarantined.door,
-            choose=webhooks.reading_at(quarantined.door),
-        )
-        if not received.quarantined:
-            Quarantined.objects.filter(pk=quarantined.pk).update(replayed_at=at)
-            audit(act="quarantine.replayed", by=by, at=at, on=("quarantined", quarantined.ulid))
     return received
 
 

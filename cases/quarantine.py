@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from audit.record import record as audit
-from cases import ingest
+from cases import ingest, webhooks
 from cases.access import permits
 from cases.ingest import Received
 from cases.models import Quarantined
@@ -73,6 +73,7 @@ def replay(*, item: Quarantined, by: Actor, at: datetime) -> Received:
         at=at,
         team=item.team,
         door=item.door,
+        choose=webhooks.reading_at(item.door),
     )
     mine = Quarantined.objects.filter(pk=item.pk)
     again = next((held for held in received.quarantined if held.ulid == item.ulid), None)

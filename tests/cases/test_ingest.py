@@ -22,7 +22,7 @@ from cases.models import Alert, Incident, Quarantined, RawDocument
 from cases.storing import ORIGINAL
 from cases.words import AlertStatus, Phase, Verdict
 from identity import actors, keys
-from identity.actors import SYSTEM, Actor
+from identity.actors import Actor
 from lib import clock
 from lib.errors import Conflict, Forbidden
 from tests import make
@@ -322,28 +322,6 @@ class TestQuarantine:
 
         assert set(Alert.objects.values_list("source", flat=True)) == {"guardduty", "splunk"}
         assert received.quarantined[0].reason == "not a document of any known source"
-
-    def test_a_replay_after_the_reason_is_gone_makes_the_alert(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        by = program()
-        with monkeypatch.context() as patched:
-            patched.setattr("cases.sources.guardduty.REGION", ingest.sources()["guardduty"].ACCOUNT)  # type: ignore[attr-defined]
-            take(BASE, by=by)
-        held = Quarantined.objects.get()
-
-        received = ingest.replay(quarantined=held, by=SYSTEM, at=NOW + timedelta(days=1))
-
-        held.refresh_from_db()
-        assert outcomes(received) == ["created"]
-        assert held.replayed_at == NOW + timedelta(days=1)
-
-    def test_a_replay_in_vain_stays_in_quarantine(self) -> None:
-        take(b"nonsense", by=program())
-        held = Quarantined.objects.get()
-
-        received = ingest.replay(quarantined=held, by=SYSTEM, at=NOW)
-
-        held.refresh_from_db()
-        assert (len(received.quarantined), held.count, held.replayed_at) == (1, 2, None)
 
 
 def test_a_single_alert_takes_a_fixed_number_of_queries(django_assert_max_num_queries: Any) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from audit.models import AuditEvent
 from cases import ingest, quarantine
 from cases.models import Alert, Quarantined
+from identity import hooks
 from identity.actors import SYSTEM, Actor
+from identity.models import Hook, HookKind
 from identity.permissions import Permission
 from lib import ids
 from lib.errors import Forbidden, Invalid, NotFound
@@ -123,3 +126,25 @@ def test_two_people_at_once_replay_once() -> None:
     assert sorted(map(str, told)) == ["1", "settled"]
     assert Alert.objects.count() == 1
     assert AuditEvent.objects.filter(act="quarantine.replayed").count() == 1
+
+
+def test_what_a_webhook_sent_is_read_again_by_the_field_map_as_it_is_now(lead: Actor) -> None:
+    hook = hooks.create(
+        name="edr",
+        kind=HookKind.WEBHOOK,
+        team=make.team(),
+        by=SYSTEM,
+        at=NOW,
+        field_map={"source": "edr", "external_id": "/id", "title": "/detection/title"},
+    )
+    answer = Client().post(
+        hook.path, json.dumps({"id": "7", "detection": {"name": "Odd"}}), content_type="application/json"
+    )
+    assert answer.json()["quarantined"] == 1, answer.content
+    Hook.objects.update(field_map={"source": "edr", "external_id": "/id", "title": "/detection/name"})
+
+    received = quarantine.replay(item=Quarantined.objects.get(), by=lead, at=NOW)
+
+    alert = Alert.objects.get()
+    assert (alert.source, alert.external_id, alert.title) == ("edr", "7", "Odd")
+    assert [one.outcome for one in received.alerts] == ["created"]
