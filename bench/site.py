@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,9 +137,9 @@ def _answers(port: int, path: str) -> bool:
     return True
 
 
-def _until(ready: object, what: str, log: Path) -> None:
+def _until(ready: Callable[[], bool], what: str, log: Path) -> None:
     deadline = time.monotonic() + 60
-    while not ready():  # type: ignore[operator]
+    while not ready():
         if time.monotonic() > deadline:
             raise LauncherError("\n".join([f"{what} did not start:", *last_lines(log)]))
         time.sleep(0.1)
