@@ -67,7 +67,6 @@ _heartbeat = env.declare(
 _mmdb = env.declare("QUELL_MMDB", "MMDB files that say where addresses are and whose, by comma")
 _aws_ranges = env.declare("QUELL_AWS_RANGES", "AWS's ip-ranges.json, which tells AWS's own addresses")
 _known = env.declare("QUELL_KNOWN_ADDRESSES", "lists of addresses, by comma; lines of network,name,verdict")
-_sigma = env.declare("QUELL_SIGMA_RULES", "directory of further Sigma rules for CloudTrail events")
 _tag_owner = env.declare(
     "QUELL_TAG_OWNER",
     "AWS tag keys that name an owner, by comma, the first that is there counts",
@@ -121,7 +120,6 @@ QUELL_TAG_ENVIRONMENT = env.words(_tag_environment)
 QUELL_TAG_CRITICALITY = env.words(_tag_criticality)
 QUELL_TAG_DATA_CLASS = env.words(_tag_data)
 QUELL_KNOWN_ADDRESSES = env.words(_known)
-QUELL_SIGMA_RULES = env.text(_sigma)
 QUELL_SNS_SIGNATURE_V1 = env.flag(_sns_v1)
 try:
     QUELL_OUTBOUND_ALLOW = outbound.exceptions(env.words(_outbound))

@@ -2,8 +2,8 @@
 
 `POST /api/v1/alerts` of a program goes this way: its key and its team are known for a second, the body
 is read by the same decoder, and the alert, its raw copy and its receipt are one statement that commits.
-Whatever is not that (another method, a person's session, an `Idempotency-Key`, an alert that is there
-already, anything to refuse) is left to the view that serves every case, and is answered there.
+Whatever is not that (another method, a person's session, anything to refuse) is left to the view that
+serves every case, and an alert that is there already to the general way of storing.
 """
 
 from __future__ import annotations
