@@ -258,11 +258,13 @@ def _store(item: Imported, *, team: Team | None, by: Actor, at: datetime) -> tup
 
 @transaction.atomic
 def _store_once(item: Imported, *, team: Team | None, by: Actor, at: datetime) -> tuple[Incident, Outcome]:
-    existing = access.incidents_for(by, permission=Permission.WRITE_INCIDENTS)
-    incident = existing.filter(external_id=item.external_id).first()
-    if incident is not None:
+    incident = Incident.objects.filter(external_id=item.external_id).first()
+    # Whose it is is asked about the row that was found: another import may commit one at any moment, and
+    # two looks for it, ours first, would take that for somebody else's.
+    mine = access.incidents_for(by, permission=Permission.WRITE_INCIDENTS)
+    if incident is not None and mine.filter(pk=incident.pk).exists():
         return incident, _update(incident, item, by=by, at=at)
-    if Incident.objects.filter(external_id=item.external_id).exists():
+    if incident is not None:
         raise Refused(Error(pointer="/external_id", detail="This external_id cannot be used."))
     owner = team or _team_of(item.account)
     if not access.permits(by, Permission.WRITE_INCIDENTS, team=owner.pk, account=item.account):
