@@ -2,6 +2,9 @@
 
 Whatever the order in which documents arrive, the result is the same: times and counts only grow, and
 words and severity come from the richest documents: the words of the latest of them, the worst severity.
+Of one thing that is not so: where a sender gives no count of its own, a document counts when it tells of
+later activity than was known, so of several that come late only the latest counts. Word that it is over
+is no occurrence.
 """
 
 from __future__ import annotations
@@ -134,7 +137,7 @@ def _same_episode(alert: Alert, draft: AlertDraft, *, at: datetime) -> dict[str,
     seen = last_seen(draft, at=at)
     is_newer = seen > alert.last_seen_at
     values: dict[str, Any] = {
-        "count": max(alert.count + is_newer, draft.occurrences),
+        "count": max(alert.count + (is_newer and not draft.is_resolved), draft.occurrences),
         "last_seen_at": max(alert.last_seen_at, seen),
         **_worse(alert, draft),
         **_resolution(alert, draft, seen=seen),
