@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from audit import receipts, record
 from audit.models import AuditEvent, Receipt, Sealed
 from identity.actors import SYSTEM
 from lib import clock, guards
+from tests.cases.test_ingest import together
 
 pytestmark = pytest.mark.django_db
 
@@ -95,3 +97,49 @@ def test_the_database_refuses_to_change_a_receipt() -> None:
     written(1)
     with pytest.raises(Exception, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE audit_receipt SET actor = 'x'")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_writers_and_sealers_at_once_leave_each_receipt_under_one_seal(self) -> None:
+        def writer() -> None:
+            for _ in range(20):
+                written(3)
+
+        def sealer() -> None:
+            sealing = receipts.Sealing()
+            for _ in range(20):
+                sealing.sweep()
+
+        failures = together(writer, sealer, writer, sealer, sealer)
+        receipts.Sealing().sweep()
+
+        assert failures == []
+        assert Receipt.objects.count() == Sealed.objects.count() == 120
+        seals = AuditEvent.objects.filter(act=receipts.SEALED)
+        assert sum(seal.details["count"] for seal in seals) == 120
+        assert record.verify() is None
+
+    @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer: none is late")
+    def test_a_receipt_that_is_committed_after_a_later_one_was_sealed_gets_a_seal_too(self) -> None:
+        numbered, is_sealed = threading.Event(), threading.Event()
+        sealing = receipts.Sealing()
+        sealing.sweep()
+
+        def late() -> None:
+            with transaction.atomic():
+                written(1)
+                numbered.set()
+                assert is_sealed.wait(10)
+
+        def early() -> None:
+            assert numbered.wait(10)
+            written(1)
+            assert sealing.sweep() == 1
+            is_sealed.set()
+
+        assert together(late, early) == []
+        assert sealing.sweep() == 1, "the short look goes back far enough"
+        first, second = Sealed.objects.order_by("receipt")
+        assert first.seq > second.seq
+        assert record.verify() is None
