@@ -52,7 +52,7 @@ def _batch(site: Site, seconds: float, rounds: int, seeds: Iterator[int]) -> dic
             ("naive", site.naive, "/bulk"),
             ("quell", site.quell, "/api/v1/alerts/batch"),
         ):
-            requests = _batches(path, port, site.key, next(seeds), amount=int(40 * seconds))
+            requests = _batches(path, port, site.key, next(seeds), amount=int(100 * seconds))
             found[name].append(load.run(port=port, clients=BATCH_CLIENTS, seconds=seconds, requests=requests))
     return _compared(found, scale=BATCH)
 
