@@ -29,7 +29,9 @@ from cryptography.x509.oid import NameOID
 from lib import outbound
 from lib.errors import AppError, Forbidden
 
-HOST = re.compile(r"sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
+HOST = re.compile(r"sns\.[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\.amazonaws\.com(\.cn)?")
+"""A region's name has to be there: `sns.s3-eu-west-1.amazonaws.com` is anybody's bucket of that name."""
+
 PATH = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,100}\.pem")
 NAMES = re.compile(r"sns(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 
@@ -139,6 +141,9 @@ def canonical(message: Mapping[str, object], *, kind: str) -> bytes:
             continue
         if not isinstance(value, str):
             raise NotVerified(f"A message that SNS signs has the text {name}.")
+        if "\n" in value and name != "Message":
+            # The names are signed as lines too: the end of a message could pass for other fields.
+            raise NotVerified(f"A message that SNS signs has one line as {name}.")
         lines += [name, value]
     return "".join(f"{line}\n" for line in lines).encode("utf-8")
 
