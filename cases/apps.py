@@ -12,6 +12,7 @@ class CasesConfig(AppConfig):
     def ready(self) -> None:
         guards.register(*guards.append_only("cases_timelineentry"), *guards.append_only("cases_milestone"))
         from cases import (
+            once,
             silence,
             subscriptions,
             sweeps,
@@ -19,6 +20,7 @@ class CasesConfig(AppConfig):
         )  # register the sweeps once models are loaded
 
         sweeps.register()
+        once.register()
         from cases.collecting import sweeps as collecting
 
         collecting.register()

@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from cases.access import action_for, actions_for, incident_for, permits
+from cases.access import action_for, actions_for, incident_for, incidents_for, permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment import approvals, planning, presentation, undo
@@ -26,10 +27,13 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh
 from lib import clock
-from lib.errors import Forbidden, Invalid
+from lib.errors import Forbidden, Invalid, NotFound
+from soc.api import idempotency
 from soc.api.bodies import Strict
+from soc.api.idempotency import Kept
 
 MOST_WAIT_SECONDS = 10.0
+WAIT = OpenApiParameter("wait", float, description="seconds, at most 10, to wait for the plan")
 
 
 class TargetIn(Strict):
@@ -168,6 +172,18 @@ class Suggestions(APIView):
         return Response({"results": [plain(one) for one in found], "next": None})
 
 
+def again(actor: Actor, kept: Kept) -> dict[str, Any]:
+    """What was answered when the action was asked for, if the actor may still ask for it.
+
+    As the action is now, where that answer was too long to be kept. `NotFound` when it is theirs no more.
+    """
+    visible = incidents_for(actor, permission=Permission.PLAN_ACTIONS)
+    action = Action.objects.filter(ulid=kept.body["id"], incident__in=visible).first()
+    if action is None or not _reaches(actor, Permission.PLAN_ACTIONS, action.incident, action.target):
+        raise NotFound
+    return kept.body if kept.is_whole else shown(action)
+
+
 class Actions(APIView):
     """The actions of an incident."""
 
@@ -184,13 +200,17 @@ class Actions(APIView):
         operation_id="incident_actions_create",
         request=ActionIn,
         responses={201: ActionOut},
-        parameters=[OpenApiParameter("wait", float, description="seconds, at most 10, to wait for the plan")],
+        parameters=[WAIT, *idempotency.PARAMETERS],
     )
-    def post(self, request: Request, ref: str) -> Response:
+    def post(self, request: Request, ref: str) -> HttpResponseBase:
         """Ask for an action: stored as `proposed`; with `?wait=` the answer comes once it is planned."""
+        seconds = _patience(request)
+        return _waited(request, self._propose(request, ref), seconds=seconds)
+
+    @idempotency.idempotent(names=["id"], again=again)
+    def _propose(self, request: Request, ref: str) -> Response:
         actor = actor_of(request)
         incident = incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
-        seconds = _patience(request)
         asked = _valid(ActionIn, request)
         action = planning.propose(
             incident=incident,
@@ -201,7 +221,7 @@ class Actions(APIView):
             by=actor,
             at=clock.now(),
         )
-        return Response(shown(_settled(action, seconds=seconds)), status=201)
+        return Response(shown(action), status=201)
 
 
 class OneAction(APIView):
@@ -261,16 +281,20 @@ class Revert(APIView):
         operation_id="actions_revert",
         request=ReasonIn,
         responses={201: ActionOut},
-        parameters=[OpenApiParameter("wait", float, description="seconds, at most 10, to wait for the plan")],
+        parameters=[WAIT, *idempotency.PARAMETERS],
     )
-    def post(self, request: Request, ulid: str) -> Response:
+    def post(self, request: Request, ulid: str) -> HttpResponseBase:
         """Ask for the undo: a second action, with a plan and an approval of its own."""
+        seconds = _patience(request)
+        return _waited(request, self._propose(request, ulid), seconds=seconds)
+
+    @idempotency.idempotent(names=["id"], again=again)
+    def _propose(self, request: Request, ulid: str) -> Response:
         actor = actor_of(request)
         action = action_for(actor, ulid, permission=Permission.PLAN_ACTIONS)
-        seconds = _patience(request)
         reason = _valid(ReasonIn, request)["reason"]
         asked = undo.propose_revert(action=action, reason=reason, by=actor, at=clock.now())
-        return Response(shown(_settled(asked, seconds=seconds)), status=201)
+        return Response(shown(asked), status=201)
 
 
 def shown(action: Action) -> dict[str, Any]:
@@ -360,6 +384,16 @@ def _patience(request: Request) -> float:
         return min(MOST_WAIT_SECONDS, max(0.0, float(given)))
     except ValueError:
         raise Invalid("wait is a number of seconds.", pointer="?wait") from None
+
+
+def _waited(request: Request, answer: HttpResponseBase, *, seconds: float) -> HttpResponseBase:
+    """The answer once the worker has planned what was asked for, which is then the one to be repeated."""
+    if not seconds or not isinstance(answer, Response):
+        return answer
+    action = _settled(Action.objects.get(ulid=answer.data["id"]), seconds=seconds)
+    later = Response(shown(action), status=answer.status_code)
+    idempotency.keep_instead(request, later, names=["id"])
+    return later
 
 
 def _settled(action: Action, *, seconds: float) -> Action:

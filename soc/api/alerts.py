@@ -25,8 +25,9 @@ from identity.requests import actor_of
 from lib import clock
 from lib.errors import Conflict, Invalid
 from soc import throttling
-from soc.api import bodies, people
+from soc.api import bodies, idempotency, people
 from soc.api.bodies import SeverityField, Strict
+from soc.api.idempotency import Kept
 from soc.api.pagination import CursorPage
 
 LARGEST_BATCH = 1000
@@ -211,6 +212,14 @@ FILTERS = [
 ]
 
 
+def again(actor: Actor, kept: Kept) -> dict[str, Any]:
+    """What was answered when the alert was sent, as far as its sender may see that alert now."""
+    alert = Alert.objects.select_related("incident").filter(ulid=kept.body["id"]).first()
+    if alert is not None and _is_told(alert, actor):
+        return kept.body
+    return _names({name: kept.body[name] for name in ("id", "source", "external_id", "deduplicated")})
+
+
 class Alerts(APIView):
     """The alerts of the caller's teams."""
 
@@ -224,7 +233,13 @@ class Alerts(APIView):
         rows = pager.paginate_queryset(queries.alerts(actor_of(request), asked), request)
         return pager.get_paginated_response([shown(alert) for alert in rows])
 
-    @extend_schema(operation_id="alerts_create", request=AlertIn, responses={200: AlertOut, 201: AlertOut})
+    @extend_schema(
+        operation_id="alerts_create",
+        request=AlertIn,
+        parameters=idempotency.PARAMETERS,
+        responses={200: AlertOut, 201: AlertOut},
+    )
+    @idempotency.idempotent(again=again)
     def post(self, request: Request) -> Response:
         """Take in one alert: 201 when it is new, 200 with `deduplicated` when it is known."""
         actor, at = actor_of(request), clock.now()
@@ -251,7 +266,13 @@ class AlertBatch(APIView):
 
     permissions_needed = {"POST": Permission.WRITE_ALERTS}
 
-    @extend_schema(operation_id="alerts_batch", request=AlertIn(many=True), responses=BatchOut)
+    @extend_schema(
+        operation_id="alerts_batch",
+        request=AlertIn(many=True),
+        parameters=idempotency.PARAMETERS,
+        responses=BatchOut,
+    )
+    @idempotency.idempotent()
     def post(self, request: Request) -> Response:
         """Take in up to 1,000 alerts, as a JSON array or one a line. A wrong one costs no other."""
         actor, at = actor_of(request), clock.now()
@@ -414,12 +435,20 @@ def answered(alert: Alert, actor: Actor, *, raw: Any = None) -> dict[str, Any]:
 
     Of an alert that went to another team, or lies in a restricted incident, only its names are told.
     """
+    if _is_told(alert, actor):
+        return with_raw(alert) if raw is None else _with(alert, raw)
+    return _names({"id": alert.ulid, "source": alert.source, "external_id": alert.external_id})
+
+
+def _is_told(alert: Alert, actor: Actor) -> bool:
+    """Whether a sender learns what there is now, and not only that it arrived."""
     mine = {actor.team} | {seat.team for seat in actor.seats}
     hidden = alert.incident is not None and alert.incident.is_restricted
-    if alert.team_id in mine and not hidden:
-        return with_raw(alert) if raw is None else _with(alert, raw)
-    names = {"id": alert.ulid, "source": alert.source, "external_id": alert.external_id}
-    return dict.fromkeys(AlertOut().fields) | names
+    return alert.team_id in mine and not hidden
+
+
+def _names(known: dict[str, Any]) -> dict[str, Any]:
+    return dict.fromkeys(AlertOut().fields) | known
 
 
 def _document(alert: Alert) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from identity.models import Team
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
-from lib.errors import Forbidden, Invalid
+from lib.errors import Forbidden, Invalid, NotFound
 from metrics.definitions import METRICS, Times, of_incident
-from soc.api import bodies, people
+from soc.api import bodies, idempotency, people
 from soc.api.bodies import SeverityField, Strict
+from soc.api.idempotency import Kept
 from soc.api.pagination import CursorPage
 
 MOST_LISTED = 1000
@@ -214,6 +215,22 @@ FILTERS = [
 ]
 
 
+def again(actor: Actor, kept: Kept) -> dict[str, Any]:
+    """What was answered when the incident was opened, as far as the actor may read that now.
+
+    As the incident is now, where that answer was too long to be kept. `NotFound` when it is theirs no more.
+    """
+    found = access.incidents_for(actor, permission=Permission.WRITE_INCIDENTS)
+    incident = found.select_related("team", "owner").filter(ref=kept.body["ref"]).first()
+    if incident is None:
+        raise NotFound
+    if not kept.is_whole:
+        return shown(incident, actor)
+    told = [alert["id"] for alert in kept.body["alerts"]]
+    open_to = set(access.alerts_for(actor).filter(ulid__in=told).values_list("ulid", flat=True))
+    return kept.body | {"alerts": [alert for alert in kept.body["alerts"] if alert["id"] in open_to]}
+
+
 class Incidents(APIView):
     """The incidents of the caller's teams."""
 
@@ -228,7 +245,13 @@ class Incidents(APIView):
         known = queries.statements(rows)
         return pager.get_paginated_response([line(incident, known[incident.pk]) for incident in rows])
 
-    @extend_schema(operation_id="incidents_create", request=IncidentIn, responses={201: IncidentOut})
+    @extend_schema(
+        operation_id="incidents_create",
+        request=IncidentIn,
+        parameters=idempotency.PARAMETERS,
+        responses={201: IncidentOut},
+    )
+    @idempotency.idempotent(names=["ref"], again=again)
     def post(self, request: Request) -> Response:
         """Open an incident by hand."""
         actor, said = actor_of(request), bodies.valid(IncidentIn, request.data)

@@ -17,7 +17,7 @@ from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
 from soc import throttling
-from soc.api import bodies
+from soc.api import bodies, idempotency
 
 
 class IngestedOut(serializers.Serializer[Any]):
@@ -52,8 +52,10 @@ class Ingest(APIView):
     @extend_schema(
         operation_id="ingest",
         request={"application/json": OpenApiTypes.ANY, "application/x-ndjson": OpenApiTypes.STR},
+        parameters=idempotency.PARAMETERS,
         responses=IngestOut,
     )
+    @idempotency.idempotent()
     def post(self, request: Request, source: str) -> Response:
         """Take in a body. 200 once everything is committed: what cannot be read is kept, never refused."""
         throttling.admit_actor(request)

@@ -78,7 +78,7 @@ ONLY_POSTGRESQL = pytest.mark.skipif(
 def test_what_is_answered_and_kept_is_what_the_long_way_answers_and_keeps(secret: str) -> None:
     make.account()
     first = post(secret, ALERT)
-    second = post(secret, {**ALERT, "external_id": "e-2"}, **{"Idempotency-Key": "goes the long way"})
+    second = post(secret, {**ALERT, "external_id": "e-2"}, **{"Idempotency-Key": "goes-the-long-way"})
 
     assert (first.status_code, second.status_code) == (201, 201)
     own = {"id", "external_id", "received_at", "updated_at", "last_seen_at"}

@@ -26,6 +26,8 @@ from tests import evidence, make
 pytestmark = pytest.mark.django_db
 
 FEW = 6
+OF_INTAKE = 60
+"""Of an alert's many fields one is soon wrong; among so many some are right."""
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -98,7 +100,11 @@ def headers() -> dict[str, str]:
 
 
 def test_a_few_of_each_operation_and_no_failure(headers: dict[str, str]) -> None:
-    told = {name: play(operation, headers=headers, most=FEW) for name, operation in operations().items()}
+    most = {"alerts_create": OF_INTAKE, "alerts_batch": OF_INTAKE}
+    told = {
+        name: play(operation, headers=headers, most=most.get(name, FEW))
+        for name, operation in operations().items()
+    }
 
     assert sum(sum(statuses.values()) for statuses in told.values()) >= FEW * len(told) // 2
     assert Alert.objects.exists(), "some of the made-up alerts are good ones"
