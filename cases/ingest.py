@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from cases.decoding import JSON, Broken, Document, Unreadable
 from cases.drafts import Draft
 from cases.ground import Standing
 from cases.models import Alert, Quarantined
-from cases.sources import envelopes
+from cases.sources import envelopes, generic
 from cases.sources.registry import source_of, sources
 from cases.sources.types import AlertDraft, Detector, Ground, Reader, Source, Speaking
 from cases.storing import Outcome, Stored
@@ -287,7 +287,7 @@ def _store(readings: list[_Read], *, home: int, door: str, at: datetime) -> tupl
         read_as=[reading.read_as for reading in readings],
         door=door,
     )
-    stored = storing.store(drafts, at=at)
+    stored = [_told_apart(one, drafts[one.number], at=at) for one in storing.store(drafts, at=at)]
     foreign = [
         Broken(
             pointer=readings[one.number].document.pointer,
@@ -298,6 +298,17 @@ def _store(readings: list[_Read], *, home: int, door: str, at: datetime) -> tupl
         if one.outcome is Outcome.FOREIGN
     ]
     return [one for one in stored if one.outcome is not Outcome.FOREIGN], foreign
+
+
+def _told_apart(one: Stored, draft: Draft, *, at: datetime) -> Stored:
+    """Stored under an id of the team's own, where another team's program chose the same.
+
+    Only what is read as `generic`: detectors' ids are one world's, and theirs that collide are made up.
+    """
+    if one.outcome is not Outcome.FOREIGN or draft.read_as != generic.ID:
+        return one
+    renamed = replace(draft.draft, external_id=f"{draft.draft.external_id[:260]}#{draft.team_id}")
+    return storing.store([replace(draft, draft=renamed)], at=at)[0]
 
 
 def _placed(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ class NewHook:
     """A hook just made: its row, and the secret that is never seen again."""
 
     hook: Hook
-    secret: str
+    secret: str = field(repr=False)
 
     @property
     def path(self) -> str:

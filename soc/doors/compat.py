@@ -185,6 +185,11 @@ def key_of(request: HttpRequest | Request) -> ApiKey | None:
     return found if isinstance(found, ApiKey) else None
 
 
+def own_id(external_id: str, *, team: int | None) -> str:
+    """The id under which a team has an alert whose id another team has already."""
+    return f"{external_id[:260]}#{team}"
+
+
 def answer(status: int, body: Any) -> HttpResponse:
     """JSON in ASCII escapes, which keep whatever was quoted from breaking the encoding."""
     return HttpResponse(json.dumps(body).encode("ascii"), status=status, content_type="application/json")
@@ -249,7 +254,7 @@ def _again(draft: AlertDraft, *, by: Actor, at: datetime, source: str) -> Stored
     What it says identifies it from then on (`AlertDraft.content`), so it is found again under the first id.
     """
     home = ingest.home_of(by, None)
-    renamed = dataclasses.replace(draft, external_id=f"{draft.external_id[:260]}#{home}")
+    renamed = dataclasses.replace(draft, external_id=own_id(draft.external_id, team=home))
     return ingest.receive_drafts(drafts=[renamed], by=by, at=at, read_as=source, door=source)[0]
 
 

@@ -16,6 +16,7 @@ from cases.ingest import Received
 from cases.sources import splunk, wazuh
 from cases.webhooks import Choose
 from identity import hooks
+from identity.actors import Actor
 from identity.models import Hook, HookKind
 from identity.requests import actor_of, bind, client_ip, request_id
 from lib import clock
@@ -45,8 +46,7 @@ class HookDoor(APIView):
         hook = hooks.find(secret, kind=self.kind, at=clock.now())
         if hook is None:
             raise NotFound
-        bind(request, hooks.actor_of_hook(hook, ip=client_ip(request), request_id=request_id(request)))
-        throttling.admit_actor(request)
+        admitted(request, hook)
         return hook
 
 
@@ -88,6 +88,14 @@ class Webhook(HookDoor):
             choose=webhooks.reading_of(hook),
         )
         return answered(received)
+
+
+def admitted(request: Request, hook: Hook) -> Actor:
+    """Let a request in as this hook's, as far as the hook's budget reaches."""
+    actor = hooks.actor_of_hook(hook, ip=client_ip(request), request_id=request_id(request))
+    bind(request, actor)
+    throttling.admit_actor(request)
+    return actor
 
 
 def taken(request: Request, body: bytes, *, source: str, door: str, choose: Choose | None = None) -> Received:

@@ -1,7 +1,7 @@
 """PagerDuty's doors, under `/compat/pagerduty`: Events API v2, and v1 for those who still send it.
 
-The routing key (in v1 the service key) is a Quell key. It is used and forgotten: neither the copy of an
-event nor what lies in quarantine holds it.
+The routing key (in v1 the service key) is a Quell key, or the secret of a webhook, which can do nothing but
+send. It is used and forgotten: neither the copy of an event nor what lies in quarantine holds it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from django.urls import path
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
-from cases import access, decoding, triage
+from cases import decoding, triage
 from cases.decoding import JSON, Text, Unreadable
 from cases.models import Alert
 from cases.sources import pagerduty
-from identity import keys
+from identity import hooks, keys
+from identity.actors import Actor
+from identity.models import HookKind
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
@@ -25,6 +27,7 @@ from lib.errors import Forbidden, Invalid
 from soc.api import bodies
 from soc.api.problems import Problem
 from soc.doors import compat
+from soc.doors.hooks import admitted
 
 ACKNOWLEDGED = "pagerduty:acknowledged"
 
@@ -59,10 +62,10 @@ class Enqueue(compat.Door):
         secret = event.get(self.secret)
         if not isinstance(secret, str) or not secret:
             raise NotAuthenticated(f"'{self.secret}' is missing or blank")
-        key = keys.find(secret, at=clock.now())
-        if key is None:
+        actor = _let_in(request, secret)
+        if actor is None:
             raise AuthenticationFailed(f"'{self.secret}' is unknown, revoked or expired")
-        if not compat.admit(request, key).may(Permission.WRITE_ALERTS):
+        if not actor.may(Permission.WRITE_ALERTS):
             raise Forbidden(f"'{self.secret}' does not have the scope {Permission.WRITE_ALERTS.scope}")
         return pagerduty.without_secrets(event)
 
@@ -98,15 +101,25 @@ urlpatterns = [
 ]
 
 
+def _let_in(request: Request, secret: str) -> Actor | None:
+    """As whose the request goes on, as far as that budget reaches; None for a secret that is nobody's."""
+    key = keys.find(secret, at=clock.now())
+    if key is not None:
+        return compat.admit(request, key)
+    hook = hooks.find(secret, kind=HookKind.WEBHOOK, at=clock.now())
+    return admitted(request, hook) if hook else None
+
+
 def _read(document: JSON) -> compat.Parts:
     return compat.one(document, pagerduty.parse)
 
 
 def _acknowledge(request: Request, key: str) -> None:
-    """Tag the alert, if there is one: a key cannot take it in anybody's name."""
+    """Tag the team's alert, if there is one: a key cannot take it in anybody's name, nor need it read."""
     actor = actor_of(request)
-    known = Alert.objects.filter(team=actor.team, source=pagerduty.ID, external_id=key).first()
-    if known is None or ACKNOWLEDGED in known.tags:
+    ids = (key, compat.own_id(key, team=actor.team))
+    rows = Alert.objects.select_related("team", "incident", "assignee")
+    alert = rows.filter(team=actor.team, source=pagerduty.ID, external_id__in=ids).first()
+    if alert is None or ACKNOWLEDGED in alert.tags:
         return
-    alert = access.alert_for(actor, known.ulid, permission=Permission.WRITE_ALERTS)
     triage.amend_alert(alert=alert, changes={"tags": [*alert.tags, ACKNOWLEDGED]}, by=actor, at=clock.now())
