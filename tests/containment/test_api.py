@@ -141,6 +141,31 @@ def test_the_whole_way_from_the_suggestion_to_the_undo(world: World) -> None:
     assert [one["id"] for one in both] == [undo["id"], proposed["id"]]
 
 
+def test_an_undo_asked_for_twice_with_one_key_is_one_undo(world: World) -> None:
+    action = asked(world)
+    responder = make.browser(world.asks)
+    assert (
+        post(responder, f"actions/{action.ulid}/approve", {"plan_hash": action.plan_hash}).status_code == 200
+    )
+    world.drive(Action.objects.get(pk=action.pk))
+
+    answers = [
+        responder.post(
+            f"/api/v1/actions/{action.ulid}/revert",
+            '{"reason": "All clear."}',
+            content_type="application/json",
+            headers={"Idempotency-Key": "undo-1"},
+        )
+        for _ in range(2)
+    ]
+    without = post(responder, f"actions/{action.ulid}/revert", {"reason": "All clear."})
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert problem(without) == (409, "conflict")
+    assert Action.objects.filter(reverts=action).count() == 1
+
+
 def test_approving_binds_to_the_plan_that_was_read(world: World) -> None:
     action = asked(world)
     client = make.browser(world.asks)
