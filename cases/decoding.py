@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ REPLACEMENT = "\ufffd"
 POINTER = 300
 """So many characters of a pointer are told at most."""
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
+PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class Text(Enum):
@@ -155,10 +157,13 @@ def _lines(body: bytes, *, text: Text, limits: Limits) -> list[Document | Broken
 def _part(span: _Span, *, text: Text, limits: Limits, keys: _Count) -> Document | Broken:
     """A parsed value as a document, or as broken with its own bytes."""
     cleaner = _Cleaner(text=text, limits=limits, keys=keys)
+    # Without an escape no text in it can hold what a database cannot, and none is longer than the whole.
+    is_plain = "\\u" not in span.spelling and len(span.spelling) <= limits.text
     try:
         if isinstance(span.value, _Stop):
             raise span.value
-        value = cleaner.clean(span.value, span.pointer, 0)
+        clean = cleaner.check if is_plain else cleaner.clean
+        value = clean(span.value, span.pointer, 0)
     except Unreadable as broken:
         body = span.spelling.encode("utf-8")
         return Broken(pointer=broken.pointer or span.pointer, reason=broken.reason, body=body)
@@ -330,6 +335,43 @@ class _Cleaner:
             # As deep as the nesting the pointer is as long; its beginning is enough to find the place.
             raise Unreadable(failure.reason, (pointer + failure.pointer())[:POINTER]) from failure
 
+    def check(self, value: Any, pointer: str, depth: int) -> JSON:
+        """The value itself, whose texts are known to be fit, within the limits. Raises `Unreadable`."""
+        try:
+            self._check(value, depth)
+        except _At as failure:
+            raise Unreadable(failure.reason, (pointer + failure.pointer())[:POINTER]) from failure
+        checked: JSON = value
+        return checked
+
+    def _check(self, value: Any, depth: int) -> None:
+        if isinstance(value, dict):
+            self._check_names(value, depth + 1)
+            self._check_members(value.items(), depth + 1)
+        elif isinstance(value, list):
+            self._check_depth(depth + 1)
+            self._check_members(enumerate(value), depth + 1)
+        elif isinstance(value, _NoNumber):
+            raise _At(value.reason)
+
+    def _check_members(self, members: Iterable[tuple[str | int, Any]], depth: int) -> None:
+        for place, member in members:
+            if type(member) in PLAIN:
+                continue
+            try:
+                self._check(member, depth)
+            except _At as failure:
+                failure.steps.append(place)
+                raise
+
+    def _check_names(self, value: dict[str, Any], depth: int) -> None:
+        self._check_depth(depth)
+        if isinstance(value, _Twice):
+            raise _At("the same key twice in one object", self._shown(value.name))
+        self._keys.left -= len(value)
+        if len(value) > self._limits.keys_of_object or self._keys.left < 0:
+            raise _At("too many keys")
+
     def _clean(self, value: Any, depth: int) -> JSON:
         if isinstance(value, str):
             return self._string(value)
@@ -354,12 +396,7 @@ class _Cleaner:
         return clean
 
     def _object(self, value: dict[str, Any], depth: int) -> JSON:
-        self._check_depth(depth)
-        if isinstance(value, _Twice):
-            raise _At("the same key twice in one object", self._shown(value.name))
-        self._keys.left -= len(value)
-        if len(value) > self._limits.keys_of_object or self._keys.left < 0:
-            raise _At("too many keys")
+        self._check_names(value, depth)
         clean: dict[str, JSON] = {}
         for name, member in value.items():
             key = self._string(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from cases.decoding import JSON
@@ -41,5 +40,4 @@ class Draft:
     @property
     def digest(self) -> str:
         """Of the document's content: equal for the same content however it is spaced and ordered."""
-        spelled = json.dumps(self.body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(spelled.encode("utf-8")).hexdigest()
+        return hashlib.sha256(canonical.spelled(self.body).encode("utf-8")).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from cases.decoding import JSON, Unreadable
@@ -140,13 +141,14 @@ class _Reader:
             return default
 
 
+@cache
 def _text(most: int, *, is_long: bool = False) -> Callable[[JSON], str]:
     def read(value: JSON) -> str:
         if not isinstance(value, str) or (not value.strip() and not is_long):
             raise Unreadable("must be a text that is not empty")
         if len(value) > most:
             raise Unreadable(f"longer than {most} characters")
-        if NO_CONTROL.search(value):
+        if not value.isprintable() and NO_CONTROL.search(value):
             raise Unreadable("holds control characters")
         return value.strip()
 
