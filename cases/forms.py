@@ -33,10 +33,10 @@ class EventTimeField(forms.CharField):
         if not text:
             return None
         for written in FULL_FORMATS:
-            if found := _parsed(text, written):
+            if found := parsed(text, written):
                 return found
         for written in CLOCK_FORMATS:
-            if found := _parsed(text, written):
+            if found := parsed(text, written):
                 return _last(found)
         raise forms.ValidationError("Give a time such as 02:51 or 2026-11-24 02:51:30, in UTC.")
 
@@ -118,7 +118,8 @@ class MilestoneForm(forms.Form):
     evidence = forms.CharField(max_length=1000, required=False, strip=True)
 
 
-def _parsed(text: str, written: str) -> datetime | None:
+def parsed(text: str, written: str) -> datetime | None:
+    """The moment, in UTC, that a text written in this form names; None for another form."""
     try:
         return datetime.strptime(text, written).replace(tzinfo=UTC)
     except ValueError:

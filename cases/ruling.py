@@ -28,6 +28,14 @@ MOST_RULES = 200
 """Of one team: every due alert is compared with each."""
 
 
+class NameTaken(Conflict):
+    """The team has a rule of this name already."""
+
+
+class Stale(Conflict):
+    """Somebody changed this rule since you loaded it. Look at it as it is now, then decide again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wording:
     """What a rule says, as a person or program wrote it; checked by `checked`."""
@@ -73,6 +81,11 @@ def rule_for(actor: Actor, ulid: str, *, permission: Permission = Permission.REA
     return rule
 
 
+def version_of(rule: TriageRule) -> str:
+    """What tells two states of a rule apart: whoever changes it says which one they looked at."""
+    return (rule.changed_at or rule.created_at).isoformat()
+
+
 def may_keep(actor: Actor, team: int) -> bool:
     """Whether the actor keeps the rules of a team: a person, for the whole of it."""
     if actor.kind == "system":
@@ -114,16 +127,19 @@ def create(*, wording: Wording, team: Team, by: Actor, at: datetime) -> TriageRu
         with transaction.atomic():
             rule.save(force_insert=True)
     except IntegrityError as failure:
-        raise Conflict("The team has a rule of this name already.") from failure
+        raise NameTaken from failure
     details = {"effect": rule.effect, "team": team.ulid}
     audit(act="rule.created", by=by, at=at, on=("rule", rule.ulid), details=details)
     return rule
 
 
 @transaction.atomic
-def change(*, rule: TriageRule, wording: Wording, by: Actor, at: datetime) -> list[str]:
-    """Change what a rule says; the names of what is different now. The effect stays what it is."""
-    _demand(by, rule.team_id)
+def change(*, rule: TriageRule, wording: Wording, by: Actor, at: datetime, seen: str = "") -> list[str]:
+    """Change what a rule says; the names of what is different now. The effect stays what it is.
+
+    `seen`: the version that was looked at, where that is not the rule as given; `Stale` for another one.
+    """
+    _demand(by, rule.team_id, rule=rule, seen=seen)
     if wording.effect != rule.effect:
         raise Invalid("A rule keeps its effect; make another rule.", pointer="/effect")
     new = drafted(wording, team=rule.team, at=at, before=rule)
@@ -138,9 +154,9 @@ def change(*, rule: TriageRule, wording: Wording, by: Actor, at: datetime) -> li
 
 
 @transaction.atomic
-def switch(*, rule: TriageRule, on: bool, by: Actor, at: datetime) -> None:
-    """Switch a rule on or off. `Conflict` for one that has ended."""
-    _demand(by, rule.team_id)
+def switch(*, rule: TriageRule, on: bool, by: Actor, at: datetime, seen: str = "") -> None:
+    """Switch a rule on or off. `Conflict` for one that has ended; `seen` as for `change`."""
+    _demand(by, rule.team_id, rule=rule, seen=seen)
     if rule.is_on == on:
         return
     if on and rule.expires_at is not None and rule.expires_at <= at:
@@ -153,9 +169,12 @@ def switch(*, rule: TriageRule, on: bool, by: Actor, at: datetime) -> None:
 
 
 @transaction.atomic
-def remove(*, rule: TriageRule, by: Actor, at: datetime) -> None:
-    """Remove a rule. `Conflict` for one that suppressed alerts, which name it: switch that off."""
-    _demand(by, rule.team_id)
+def remove(*, rule: TriageRule, by: Actor, at: datetime, seen: str = "") -> None:
+    """Remove a rule. `Conflict` for one that suppressed alerts, which name it: switch that off.
+
+    `seen` as for `change`.
+    """
+    _demand(by, rule.team_id, rule=rule, seen=seen)
     details = {"effect": rule.effect, "team": rule.team.ulid}
     ulid = rule.ulid
     try:
@@ -178,14 +197,16 @@ def _update(rule: TriageRule, values: dict[str, Any], *, at: datetime) -> None:
             if held.update(**values) != 1:
                 raise Conflict
     except IntegrityError as failure:
-        raise Conflict("The team has a rule of this name already.") from failure
+        raise NameTaken from failure
     for name, value in values.items():
         setattr(rule, name, value)
 
 
-def _demand(by: Actor, team: int) -> None:
+def _demand(by: Actor, team: int, *, rule: TriageRule | None = None, seen: str = "") -> None:
     if not may_keep(by, team):
         raise Forbidden("Rules reach the whole team; they are kept by leads of the whole team.")
+    if rule is not None and seen not in ("", version_of(rule)):
+        raise Stale
 
 
 # --- checking ------------------------------------------------------------------------------------------

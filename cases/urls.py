@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from cases import views
+from cases import rule_views, views
 
 urlpatterns: list[URLPattern] = [
     path("alerts", views.alerts, name="alerts"),
@@ -24,4 +24,11 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<str:ref>/severity", views.set_severity, name="incident-severity"),
     path("incidents/<str:ref>/phase", views.move, name="incident-phase"),
     path("incidents/<str:ref>/close", views.close, name="incident-close"),
+    path("rules", rule_views.rules, name="rules"),
+    path("rules/new", rule_views.new, name="rule-new"),
+    path("rules/<str:ulid>", rule_views.rule, name="rule"),
+    path("rules/<str:ulid>/edit", rule_views.edit, name="rule-edit"),
+    path("rules/<str:ulid>/preview", rule_views.preview, name="rule-preview"),
+    path("rules/<str:ulid>/switch", rule_views.switch, name="rule-switch"),
+    path("rules/<str:ulid>/remove", rule_views.remove, name="rule-remove"),
 ]

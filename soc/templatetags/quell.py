@@ -145,6 +145,12 @@ def hms_day(at: datetime | None) -> str:
 
 
 @register.filter
+def date_utc(at: datetime | None) -> str:
+    """`2026-11-24`; empty for None. For columns whose head says UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d}" if at else ""
+
+
+@register.filter
 def iso(at: datetime | None) -> str:
     """RFC 3339 in UTC, for `datetime` attributes."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else ""
