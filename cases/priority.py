@@ -42,6 +42,8 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("Recon:EC2/PortProbe", "reconnaissance"),
     ("Recon:EC2/", "compromised_instance"),
     ("CredentialAccess:RDS/", "compromised_database"),
+    ("AWS_RISK_CREDENTIALS", "compromised_credentials"),
+    ("AWS_RISK_IAM_QUARANTINE", "compromised_credentials"),
 )
 KIND_OF_RESOURCE = {
     "EC2": "compromised_instance",

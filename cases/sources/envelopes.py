@@ -19,7 +19,15 @@ LAYERS = 6
 LISTS = ("findings", "Findings", "Messages", "Records")
 BODIES = ("body", "Body", "Message")
 
-KEPT = frozenset({"CloudWatch Alarm State Change", "Quell Heartbeat", "Security Hub Insight Results"})
+KEPT = frozenset(
+    {
+        "AWS Health Abuse Event",
+        "AWS Health Event",
+        "CloudWatch Alarm State Change",
+        "Quell Heartbeat",
+        "Security Hub Insight Results",
+    }
+)
 """Types of EventBridge events whose envelope says what their detail does not: left closed."""
 
 
