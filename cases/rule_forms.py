@@ -15,6 +15,7 @@ from django import forms
 from django.http import QueryDict
 
 from cases import rule_words
+from cases.conditions import Conditions
 from cases.forms import FULL_FORMATS, parsed
 from cases.models import TriageRule
 from cases.ruling import Wording
@@ -117,15 +118,12 @@ class _Reader:
             if not row.is_blank:
                 row.error = self._take(row)
 
-    def blame(self, pointer: str, says: str) -> bool:
-        """Put what was refused beside its row; whether there is one."""
-        _, _, name, *rest = [*pointer.split("/"), ""]
-        rows = self._origins.get(name, [])
-        if not rows:
-            return False
+    def blame(self, pointer: str, says: str) -> None:
+        """Put what was refused beside the row that it came from (`/conditions/accounts/1`)."""
+        _, _, name, *rest = [*pointer.split("/"), "0"]
+        rows = self._origins[name]
         at = int(rest[0]) if rest[0].isdecimal() else 0
         rows[min(at, len(rows) - 1)].error = says
-        return True
 
     def _take(self, row: Row) -> str:
         value = row.value.strip()
@@ -200,6 +198,24 @@ class EndField(forms.CharField):
         """The text validators of the parent do not apply to a time."""
 
 
+UNREADABLE = "Some conditions cannot be read."
+ANCHORS = {
+    "name": "rule-name",
+    "team": "rule-team",
+    "position": "rule-position",
+    "source": "rule-source",
+    "type": "rule-type",
+    "min_severity": "rule-min",
+    "max_severity": "rule-max",
+    "window": "rule-window",
+    "group_by": "rule-group",
+    "shift": "rule-shift",
+    "route_to": "rule-route",
+    "reason": "rule-reason",
+    "expires_at": "rule-end",
+}
+"""Ids of the fields on the page."""
+
 PLAIN = ("name", "position", "source", "type", "min_severity", "max_severity", "reason")
 NUMBER = {"invalid": "Give a whole number.", "required": "Give a whole number."}
 
@@ -260,8 +276,7 @@ class RuleForm(forms.Form):
             cleaned["shift"] = self._shift(cleaned)
         elif effect == RuleEffect.ROUTE and not cleaned.get("route_to"):
             self.add_error("route_to", "Choose the team that gets them.")
-        if any(row.error for row in self.rows):
-            self.add_error(None, "Some conditions cannot be read.")
+        self._check_rows()
         return cleaned
 
     def wording(self) -> Wording:
@@ -288,10 +303,25 @@ class RuleForm(forms.Form):
     def refused(self, failure: Invalid) -> None:
         """Put what the use-case refused beside the field that it speaks of."""
         name = failure.pointer.split("/")[1] if failure.pointer.count("/") else ""
-        if name == "conditions" and self._reader and self._reader.blame(failure.pointer, failure.detail):
-            self.add_error(None, "Some conditions cannot be read.")
-        else:
-            self.add_error(name if name in self.fields else None, failure.detail)
+        self.add_error(name if name in self.fields else None, failure.detail)
+
+    def troubles(self) -> list[tuple[str, str]]:
+        """What is wrong, each with the id of the field that it is about; nothing for the form as a whole."""
+        named = [
+            (ANCHORS.get(name, ""), str(says)) for name, errors in self.errors.items() for says in errors
+        ]
+        rows = [(f"row-{number}", row.error) for number, row in enumerate(self.rows, 1) if row.error]
+        return [one for one in named if one[1] != UNREADABLE] + rows
+
+    def _check_rows(self) -> None:
+        """Put what is wrong with a condition beside its row."""
+        if self._reader is not None and not any(row.error for row in self.rows):
+            try:
+                Conditions.of(self._reader.conditions)
+            except Invalid as failure:
+                self._reader.blame(failure.pointer, failure.detail)
+        if any(row.error for row in self.rows):
+            self.add_error(None, UNREADABLE)
 
     def _end(self, written: datetime | None) -> datetime | None:
         """An end that was left as it is keeps the fractions of a second that no field shows."""
