@@ -1,15 +1,19 @@
 """What could not be read: who may see it, trying it again, putting it aside.
 
-An item is settled once: whoever sets its mark first does it, and everybody else is told so.
+An item is settled once: whoever sets its mark first does it, and everybody else is told who it was.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from audit.models import AuditEvent
 from audit.record import record as audit
 from cases import ingest, webhooks
 from cases.access import permits
@@ -20,28 +24,70 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from lib.errors import Conflict, Forbidden, Invalid, NotFound
 
+REPLAYED = "quarantine.replayed"
+MOST_NAMED = 50
+MOST_AT_ONCE = 100
+PATIENCE_SECONDS = 8.0
+"""How many items, and for how long, one request tries again: whoever asked waits for the answer."""
+
 
 class Settled(Conflict):
     """Someone has replayed it or put it aside already."""
 
 
-def quarantined_for(actor: Actor) -> QuerySet[Quarantined]:
-    """What the actor may see: of teams they hold a whole seat in, as nobody knows of which account it is."""
-    rows = Quarantined.objects.select_related("team")
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What one round over many items did. `last` is the item it ended at, `left` what it did not get to."""
+
+    tried: int
+    done: int
+    alerts: int
+    unreadable: int
+    settled: int
+    left: int
+    last: str
+
+
+def quarantined_for(
+    actor: Actor, *, permission: Permission = Permission.READ_ALERTS
+) -> QuerySet[Quarantined]:
+    """What the actor may see: of teams they hold a whole seat in, as nobody knows of which account it is.
+
+    The bytes stay where they are until somebody asks an item for them.
+    """
+    rows = Quarantined.objects.select_related("team").defer("body")
     if actor.kind == "system":
         return rows
-    seats = actor.seats_for(Permission.READ_ALERTS)
+    seats = actor.seats_for(permission)
     return rows.filter(team__in={seat.team for seat in seats if seat.is_whole})
 
 
-def waiting_for(actor: Actor, *, source: str = "", reason: str = "") -> QuerySet[Quarantined]:
+def waiting_for(
+    actor: Actor,
+    *,
+    source: str = "",
+    reason: str = "",
+    permission: Permission = Permission.READ_ALERTS,
+) -> QuerySet[Quarantined]:
     """What nobody has settled, newest first; `reason` is a part of the words."""
-    rows = quarantined_for(actor).filter(replayed_at__isnull=True, discarded_at__isnull=True)
+    rows = quarantined_for(actor, permission=permission).filter(
+        replayed_at__isnull=True, discarded_at__isnull=True
+    )
+    return narrowed(rows, source=source, reason=reason).order_by("-received_at", "-pk")
+
+
+def narrowed(rows: QuerySet[Quarantined], *, source: str, reason: str) -> QuerySet[Quarantined]:
+    """Those of a source, whose reason has these words in it; an empty value asks for nothing."""
     if source:
-        rows = rows.filter(source=source)
+        rows = rows.filter(source=source[:40].replace("\0", ""))
     if reason:
         rows = rows.filter(reason__icontains=reason[:200].replace("\0", ""))
-    return rows.order_by("-received_at", "-pk")
+    return rows
+
+
+def behind(rows: QuerySet[Quarantined], *, received_at: datetime, pk: int) -> QuerySet[Quarantined]:
+    """The rows that come after that one, newest first."""
+    return rows.filter(Q(received_at__lte=received_at) & (Q(received_at__lt=received_at) | Q(pk__lt=pk)))
 
 
 def quarantined_one_for(
@@ -65,7 +111,7 @@ def replay(*, item: Quarantined, by: Actor, at: datetime) -> Received:
     """
     mark = Quarantined.objects.filter(pk=item.pk, replayed_at=None, discarded_at=None)
     if mark.update(replayed_at=at, settled_by=by.label[:80]) != 1:
-        raise Settled
+        raise _settled(item)
     received = ingest.receive(
         source=item.source if item.source in sources() else ingest.AUTO,
         body=bytes(item.body),
@@ -86,8 +132,35 @@ def replay(*, item: Quarantined, by: Actor, at: datetime) -> Received:
             pointer=again.pointer[:300],
         )
         return received
-    audit(act="quarantine.replayed", by=by, at=at, on=("quarantined", item.ulid))
+    became = list(dict.fromkeys(one.alert.ulid for one in received.alerts if one.alert))
+    audit(act=REPLAYED, by=by, at=at, on=("quarantined", item.ulid), details={"alerts": became[:MOST_NAMED]})
     return received
+
+
+def replay_waiting(*, source: str = "", reason: str = "", after: str = "", by: Actor, at: datetime) -> Round:
+    """Try again what waits and fits, newest first, each in a transaction of its own.
+
+    A round is bounded in number and time; the next one begins `after` the item it ended at, so that what
+    stays unreadable is not tried again and again.
+    """
+    waiting = waiting_for(by, source=source, reason=reason, permission=Permission.WRITE_ALERTS)
+    if after:
+        waiting = _after(waiting, after, by=by)
+    counts = {"tried": 0, "done": 0, "alerts": 0, "unreadable": 0, "settled": 0}
+    last = ""
+    for item in _in_time(waiting):
+        counts["tried"] += 1
+        last = item.ulid
+        try:
+            received = replay(item=item, by=by, at=at)
+        except Settled:
+            counts["settled"] += 1
+            continue
+        counts["alerts"] += len(received.alerts)
+        is_again = any(held.ulid == item.ulid for held in received.quarantined)
+        counts["unreadable" if is_again else "done"] += 1
+    left = _after(waiting, last, by=by).count() if last else 0
+    return Round(**counts, left=left, last=last)
 
 
 @transaction.atomic
@@ -98,5 +171,34 @@ def discard(*, item: Quarantined, reason: str, by: Actor, at: datetime) -> None:
         raise Invalid("Say why, in at most 500 characters.", pointer="/reason")
     waiting = Quarantined.objects.filter(pk=item.pk, replayed_at=None, discarded_at=None)
     if waiting.update(discarded_at=at, discard_reason=reason, settled_by=by.label[:80]) != 1:
-        raise Settled
+        raise _settled(item)
     audit(act="quarantine.discarded", by=by, at=at, on=("quarantined", item.ulid))
+
+
+def became(item: Quarantined) -> list[str]:
+    """The ids of the alerts that a replay made of it, as the record of that act has them."""
+    told = AuditEvent.objects.filter(act=REPLAYED, object_type="quarantined", object_id=item.ulid).first()
+    return [str(ulid) for ulid in told.details.get("alerts", ())] if told else []
+
+
+def _settled(item: Quarantined) -> Settled:
+    item.refresh_from_db(fields=["replayed_at", "discarded_at", "settled_by"])
+    at = item.replayed_at or item.discarded_at
+    if at is None:
+        return Settled()
+    verb = "replayed it" if item.replayed_at else "put it aside"
+    return Settled(f"Not done: {item.settled_by} {verb} at {at.astimezone(UTC):%H:%M:%S} UTC.")
+
+
+def _after(rows: QuerySet[Quarantined], ulid: str, *, by: Actor) -> QuerySet[Quarantined]:
+    last = quarantined_for(by).filter(ulid=ulid[:26]).values_list("received_at", "pk").first()
+    return behind(rows, received_at=last[0], pk=last[1]) if last else rows
+
+
+def _in_time(waiting: QuerySet[Quarantined]) -> Iterator[Quarantined]:
+    """As many as one round may try. The list is fixed at its start; the bytes come one by one."""
+    until = time.monotonic() + PATIENCE_SECONDS  # the real time of someone who waits
+    for item in list(waiting[:MOST_AT_ONCE]):
+        if time.monotonic() > until:
+            return
+        yield item

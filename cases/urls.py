@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from cases import rule_views, views
+from cases import quarantine_views, report_views, rule_views, views
 
 urlpatterns: list[URLPattern] = [
     path("alerts", views.alerts, name="alerts"),
@@ -24,6 +24,13 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<str:ref>/severity", views.set_severity, name="incident-severity"),
     path("incidents/<str:ref>/phase", views.move, name="incident-phase"),
     path("incidents/<str:ref>/close", views.close, name="incident-close"),
+    path("quarantine", quarantine_views.items, name="quarantine"),
+    path("quarantine/replay-waiting", quarantine_views.replay_waiting, name="quarantine-replay-waiting"),
+    path("quarantine/<str:ulid>", quarantine_views.item, name="quarantine-item"),
+    path("quarantine/<str:ulid>/raw", quarantine_views.raw, name="quarantine-raw"),
+    path("quarantine/<str:ulid>/replay", quarantine_views.replay, name="quarantine-replay"),
+    path("quarantine/<str:ulid>/discard", quarantine_views.discard, name="quarantine-discard"),
+    path("report", report_views.report, name="report"),
     path("rules", rule_views.rules, name="rules"),
     path("rules/new", rule_views.new, name="rule-new"),
     path("rules/<str:ulid>", rule_views.rule, name="rule"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from cases import access, words
+from cases import access, quarantine, words
 from estate.models import Account, Mode
 from identity.actors import Actor
 from identity.permissions import Permission
@@ -79,6 +79,7 @@ class Shell:
         if actor.may(Permission.READ_METRICS):
             found.append(self._place("metrics", "Metrics", "m", ""))
         if any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS)):
+            found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
             found.append(self._place("rules", "Rules", "r", ""))
         return found
 
@@ -120,6 +121,10 @@ class Shell:
 
     def _count_incidents(self, actor: Actor) -> str:
         return _capped(access.incidents_for(actor).exclude(status=words.Phase.CLOSED))
+
+    def _count_held(self, actor: Actor) -> str:
+        """Nothing where nothing waits, as on most days."""
+        return _capped(quarantine.waiting_for(actor)).removeprefix("0")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

@@ -6,6 +6,7 @@ signed-in browser, `program(secret)` a program with that key.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.test import Client
 
 from cases import milestones as record_of_times
-from cases.models import Alert, Incident, TriageRule
+from cases.models import Alert, Incident, Quarantined, TriageRule
 from cases.words import AlertStatus, Band, Basis, MilestoneKind, MilestoneSource, Phase
 from estate.models import Account, Environment, Mode, OrganizationalUnit
 from identity import keys
@@ -169,6 +170,19 @@ def rule(*, team: str = "blue", **values: Any) -> TriageRule:
     """A rule, switched off unless said otherwise; of the effect open unless named."""
     given = {"name": f"Rule {next(_numbers)}", "window": timedelta(days=1), **values}
     return TriageRule.objects.create(team=_team(team), **given)
+
+
+def quarantined(body: bytes = b"{", *, team: str = "blue", **values: Any) -> Quarantined:
+    """Bytes that could not be read; they wait, unless said otherwise."""
+    given = {
+        "source": "native",
+        "digest": hashlib.sha256(f"{next(_numbers)}".encode() + body).hexdigest(),
+        "reason": "not JSON: Expecting property name enclosed in double quotes (line 1, column 2)",
+        "received_at": clock.now(),
+        "door": "ingest",
+        **values,
+    }
+    return Quarantined.objects.create(body=body, team=_team(team), **given)
 
 
 def incident(

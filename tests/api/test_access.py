@@ -103,6 +103,13 @@ PAGES = {
     ("action-approve", "POST"):      "403 403 403 403 302 302 403 404",
     ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-revert", "POST"):       "403 403 409 409 403 409 403 404",
+    # What could not be read is the whole team's.
+    ("quarantine", "GET"):           "200 200 200 200 200 200 200 200",
+    ("quarantine-item", "GET"):      "200 200 200 200 200 200 200 404",
+    ("quarantine-raw", "GET"):       "200 200 200 200 200 200 200 404",
+    ("quarantine-replay", "POST"):   "403 403 302 302 403 302 403 404",
+    ("quarantine-discard", "POST"):  "403 403 302 302 403 302 403 404",
+    ("quarantine-replay-waiting", "POST"): "302 302 302 302 302 302 302 302",  # of what one may replay
     ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
 }  # fmt: skip
@@ -153,6 +160,7 @@ class Site:
     incident: Incident
     action: Action
     rule: str = "0" * 26
+    held: str = "0" * 26
     absent: bool = False
 
     def address(self, name: str) -> str:
@@ -169,6 +177,8 @@ class Site:
     def _ulid(self, name: str) -> str:
         if "rule" in name:
             return self.rule
+        if "quarantine" in name:
+            return self.held
         return self.action.ulid if "action" in name else self.alert.ulid
 
 
@@ -209,6 +219,8 @@ def body_of(name: str, site: Site) -> Any:
         "api-incident": {"title": "Renamed"},
         "api-incident-milestones": {"kind": "first_ioc_at", "at": at.isoformat(), "reason": "the log"},
         "api-incident-timeline": {"title": "Called the owner"},
+        "api-quarantine-discard": {"reason": "noise"},
+        "quarantine-discard": {"reason": "noise"},
         "api-rules": {"name": "Known", "effect": "open"},
         "api-rules-preview": {"effect": "open"},
         "api-rule": {"min_severity": 10},
@@ -279,7 +291,13 @@ def site(**incident: Any) -> Site:
         expires_at=clock.now() + timedelta(hours=4),
         updated_at=clock.now(),
     )
-    return Site(alert=make.alert(), incident=opened, action=action, rule=make.rule().ulid)
+    return Site(
+        alert=make.alert(),
+        incident=opened,
+        action=action,
+        rule=make.rule().ulid,
+        held=make.quarantined().ulid,
+    )
 
 
 @pytest.fixture
@@ -359,7 +377,9 @@ def test_other_methods_on_pages_that_read_change_nothing(
     [
         (name, method)
         for name, method in (*API, *PAGES)
-        if ("<str:ref>" in ROUTES[name] or "ulid" in ROUTES[name]) and "rule" not in name
+        if ("<str:ref>" in ROUTES[name] or "ulid" in ROUTES[name])
+        and "rule" not in name
+        and "quarantine" not in name
     ],
 )
 def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
@@ -389,6 +409,19 @@ def test_a_foreign_rule_is_as_if_it_were_not_there(
     absent = replace(blue, rule="0" * 26)
     limited = make.browser(make.person("lead", accounts=[make.ACCOUNT]))
     for client in (callers["outsider"], callers["foreign"], limited):
+        assert told(ask(client, name, method, blue)) == told(ask(client, name, method, absent))
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [one for one in (*API, *PAGES) if "quarantine/<str:ulid>" in ROUTES[one[0]]]
+)
+def test_a_foreign_item_of_quarantine_is_as_if_it_were_not_there(
+    blue: Site, callers: dict[str, Client], name: str, method: str
+) -> None:
+    absent = replace(blue, held="0" * 26)
+    limited = make.browser(make.person("lead", accounts=[make.ACCOUNT]))
+    askers = (callers["outsider"], limited, *([callers["foreign"]] if name.startswith("api-") else []))
+    for client in askers:
         assert told(ask(client, name, method, blue)) == told(ask(client, name, method, absent))
 
 
