@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from django import forms
 
+from cases.sources.traces import kind_of, resource_of, web_link
 from cases.words import Band, MilestoneKind, Phase, Verdict
+from estate.models import Account
+from identity.models import Team
 from lib import clock
+from lib.defang import refang
 
 DISMISSALS = (
     (Verdict.FALSE_POSITIVE.value, "False positive"),
@@ -21,6 +26,14 @@ VERDICTS = (
     (Verdict.BENIGN.value, "Benign"),
     (Verdict.DUPLICATE.value, "Duplicate"),
 )
+BAD_AS = {
+    Band.CRITICAL: "Critical: damage is being done now",
+    Band.HIGH: "High: somebody is where they must not be",
+    Band.MEDIUM: "Medium: suspicious, worth a look today",
+    Band.LOW: "Low: odd",
+}
+MOST_INDICATORS = 200
+SEPARATED = re.compile(r"[\s,;]+")
 CLOCK_FORMATS = ("%H:%M:%S", "%H:%M")
 FULL_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M")
 
@@ -46,6 +59,28 @@ class EventTimeField(forms.CharField):
 
     def run_validators(self, value: object) -> None:
         """The text validators of the parent do not apply to a time."""
+
+
+class IndicatorsField(forms.CharField):
+    """Addresses, domains, hashes, keys, ARNs, between spaces, commas or lines; defanged ones are refanged."""
+
+    def to_python(self, value: object) -> tuple[str, ...]:  # type: ignore[override]
+        words = [word.strip("<>\"'") for word in SEPARATED.split(refang(str(value or "")))]
+        found = tuple(dict.fromkeys(word for word in words if word))
+        if len(found) > MOST_INDICATORS:
+            raise forms.ValidationError(f"At most {MOST_INDICATORS}; put the rest into a file and link it.")
+        if unknown := [word for word in found if not (kind_of(word) or resource_of(word))]:
+            shown = ", ".join(word[:60] for word in unknown[:3])
+            raise forms.ValidationError(
+                f"Not an address, domain, URL, hash, access key, instance or ARN: {shown}."
+            )
+        return found
+
+    def validate(self, value: object) -> None:
+        """None at all is fine."""
+
+    def run_validators(self, value: object) -> None:
+        """Each was looked at by itself."""
 
 
 class DismissForm(forms.Form):
@@ -116,6 +151,64 @@ class MilestoneForm(forms.Form):
         max_length=1000, strip=True, error_messages={"required": "Say how this is known."}
     )
     evidence = forms.CharField(max_length=1000, required=False, strip=True)
+
+
+class ReportForm(forms.Form):
+    """What somebody noticed, in their words. `token` was made with the form: sent twice, it is one report."""
+
+    token = forms.CharField(max_length=26)
+    title = forms.CharField(
+        max_length=200, strip=True, error_messages={"required": "Say in one line what is the matter."}
+    )
+    happened = forms.CharField(
+        max_length=10_000, strip=True, error_messages={"required": "Write what you saw."}
+    )
+    noticed_at = EventTimeField()
+    severity = forms.ChoiceField(
+        choices=[(band.value, says) for band, says in BAD_AS.items()],
+        error_messages={"required": "Choose one; somebody looks at it in any case."},
+    )
+    account = forms.ChoiceField(
+        required=False,
+        error_messages={"required": "You report for some accounts only; choose which one it is."},
+    )
+    team = forms.ChoiceField(required=False)
+    indicators = IndicatorsField(required=False, max_length=20_000)
+    link = forms.CharField(
+        max_length=2000,
+        required=False,
+        strip=True,
+        error_messages={"max_length": "At most 2,000 characters."},
+    )
+
+    def __init__(
+        self, data: object = None, *, accounts: list[Account], teams: list[Team], initial: object = None
+    ) -> None:
+        """`teams` are those that the person may report to for anything, `accounts` those they may name."""
+        super().__init__(data, initial=initial)  # type: ignore[arg-type]
+        known = [("", "Not known, or none")] if teams else [("", "Choose an account")]
+        self._choose(
+            "account", known + [(one.account_id, f"{one.name} {one.account_id}") for one in accounts]
+        )
+        self._choose("team", [(team.slug, team.name) for team in teams])
+        self.fields["account"].required = not teams
+
+    def clean_noticed_at(self) -> datetime | None:
+        at: datetime | None = self.cleaned_data["noticed_at"]
+        if at is not None and at > clock.now() + timedelta(minutes=1):
+            raise forms.ValidationError("Give a time that has passed, in UTC.")
+        return at
+
+    def clean_link(self) -> str:
+        link = refang(self.cleaned_data["link"])
+        if link and not web_link(link):
+            raise forms.ValidationError("Give an address that begins with https:// or http://.")
+        return link
+
+    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
 
 
 def parsed(text: str, written: str) -> datetime | None:

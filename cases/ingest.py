@@ -123,10 +123,19 @@ def receive(
 
 
 def receive_drafts(
-    *, drafts: Iterable[AlertDraft], by: Actor, at: datetime, read_as: str = "native", door: str = "api"
+    *,
+    drafts: Iterable[AlertDraft],
+    by: Actor,
+    at: datetime,
+    read_as: str = "native",
+    door: str = "api",
+    team: Team | None = None,
 ) -> list[Stored]:
-    """Take in drafts that were read already. One of another team has the outcome `foreign` and no alert."""
-    home = home_of(by, None)
+    """Take in drafts that were read already. One of another team has the outcome `foreign` and no alert.
+
+    `team` as for `receive`.
+    """
+    home = home_of(by, team)
     drafts = list(drafts)
     with transaction.atomic():
         stored = storing.store(_placed(drafts, home=home, read_as=[read_as] * len(drafts), door=door), at=at)

@@ -24,7 +24,7 @@ MOST_HITS = 1000
 
 SOON = timedelta(days=7)
 PAGE = 200
-NEWEST = 20
+NEWEST = 10
 MOST_HISTORY = 50
 ORDER = tuple(rule_words.EFFECTS)
 ACTS = {

@@ -304,6 +304,7 @@ def _queue(request: HttpRequest, actor: Actor) -> dict[str, Any]:
         "severities": [band.value for band in reversed(Band)][:4],
         "statuses": list(queue.STATUSES),
         "may_triage": may,
+        "may_report": actor.may(Permission.WRITE_ALERTS),
         "dismissals": DISMISSALS,
         "candidates": _candidates(actor) if may else [],
     }
