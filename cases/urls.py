@@ -31,7 +31,6 @@ urlpatterns: list[URLPattern] = [
     path("quarantine/<str:ulid>/replay", quarantine_views.replay, name="quarantine-replay"),
     path("quarantine/<str:ulid>/discard", quarantine_views.discard, name="quarantine-discard"),
     path("report", report_views.report, name="report"),
-    path("report", report_views.report, name="report"),
     path("rules", rule_views.rules, name="rules"),
     path("rules/new", rule_views.new, name="rule-new"),
     path("rules/<str:ulid>", rule_views.rule, name="rule"),
