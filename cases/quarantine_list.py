@@ -134,6 +134,7 @@ class Detail:
 
     row: Row
     team: str
+    team_slug: str
     digest: str
     head: Head
     discard_reason: str
@@ -184,6 +185,7 @@ def detail(actor: Actor, ulid: str) -> Detail:
     return Detail(
         row=row_of(item),
         team=item.team.name,
+        team_slug=item.team.slug,
         digest=item.digest,
         head=head_of(bytes(item.head or b""), size=item.size),
         discard_reason=visible(item.discard_reason),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics, rules
+from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics, quarantine, rules
 
 urlpatterns: list[URLPattern] = [
     path("alerts", lean.alerts_door(alerts.Alerts.as_view()), name="api-alerts"),
@@ -18,6 +18,10 @@ urlpatterns: list[URLPattern] = [
     path("rules", rules.Rules.as_view(), name="api-rules"),
     path("rules/preview", rules.RulePreview.as_view(), name="api-rules-preview"),
     path("rules/<str:ulid>", rules.OneRule.as_view(), name="api-rule"),
+    path("quarantine", quarantine.Items.as_view(), name="api-quarantine"),
+    path("quarantine/<str:ulid>", quarantine.OneItem.as_view(), name="api-quarantine-item"),
+    path("quarantine/<str:ulid>/replay", quarantine.Replay.as_view(), name="api-quarantine-replay"),
+    path("quarantine/<str:ulid>/discard", quarantine.Discard.as_view(), name="api-quarantine-discard"),
     path("accounts", estate.Accounts.as_view(), name="api-accounts"),
     path("action-types", actions.ActionTypes.as_view(), name="api-action-types"),
     path("incidents", incidents.Incidents.as_view(), name="api-incidents"),

@@ -51,6 +51,11 @@ API = {
     ("api-rule", "GET"):                 "200 200 200 200 200 200 200 404 200 404 403",
     ("api-rule", "PATCH"):               "403 403 403 403 403 200 403 404 403 403 403",
     ("api-rule", "DELETE"):              "403 403 403 403 403 204 403 404 403 403 403",
+    # What could not be read is the whole team's; putting it aside is triage, which no key does.
+    ("api-quarantine", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-quarantine-item", "GET"):      "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-quarantine-replay", "POST"):   "403 403 200 200 403 200 403 404 200 404 403",
+    ("api-quarantine-discard", "POST"):  "403 403 200 200 403 200 403 404 403 403 403",
     ("api-accounts", "GET"):             "200 200 200 200 200 200 200 200 200 200 403",
     ("api-action-types", "GET"):         "200 200 200 200 200 200 200 200 200 200 403",
     ("api-incidents", "GET"):            "200 200 200 200 200 200 200 200 200 200 403",
