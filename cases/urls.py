@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("alerts/news", views.news, name="alerts-news"),
     path("alerts/selected", views.selected, name="alerts-selected"),
     path("alerts/<str:ulid>", views.alert, name="alert"),
+    path("alerts/<str:ulid>/documents/<str:digest>", views.document, name="alert-document"),
     path("alerts/<str:ulid>/acknowledge", views.acknowledge, name="alert-acknowledge"),
     path("alerts/<str:ulid>/dismiss", views.dismiss, name="alert-dismiss"),
     path("alerts/<str:ulid>/restore", views.restore, name="alert-restore"),

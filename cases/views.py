@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import access, bulk, incident_list, overview, queries, queue, triage
+from cases import access, bulk, incident_list, overview, queries, queue, surroundings, triage
 from cases.forms import (
     DISMISSALS,
     CloseForm,
@@ -30,7 +31,7 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import actor_of, signed_in
 from lib import clock, fragments
-from lib.errors import Invalid
+from lib.errors import Invalid, NotFound
 
 DOCUMENTS = 5
 CANDIDATES = 8
@@ -87,6 +88,20 @@ def alert(request: HttpRequest, ulid: str) -> HttpResponse:
     if request.GET.get("as") == "page":
         return render(request, "cases/alert.html", _panel(request, actor, found))
     return render(request, "cases/alerts.html", _queue(request, actor) | _panel(request, actor, found))
+
+
+@require_safe
+@signed_in
+def document(request: HttpRequest, ulid: str, digest: str) -> HttpResponse:
+    """One document behind an alert, to save: never shown by the browser, whatever it says it is."""
+    found = access.alert_for(actor_of(request), ulid)
+    kept = found.documents.filter(digest=digest).first()
+    if kept is None:
+        raise NotFound("The alert has no such document.")
+    body = json.dumps(kept.body, indent=2, ensure_ascii=False)
+    response = HttpResponse(body, content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{ulid}-{kept.digest[:12]}.json"'
+    return response
 
 
 @require_POST
@@ -326,6 +341,7 @@ def _panel(request: HttpRequest, actor: Actor, found: Alert) -> dict[str, Any]:
             latency=latency if latency > timedelta(0) else None,
             earlier=queries.earlier_verdicts(found) if found.episode > 1 else [],
         ),
+        "around": surroundings.around(actor, found, opened=DOCUMENTS),
     }
 
 

@@ -289,6 +289,12 @@ def in_ref(ref: str) -> str:
 
 
 @register.filter
+def door_word(door: str) -> str:
+    """How a document came: `webhook` of a door that names one hook of several."""
+    return str(door).split(":", maxsplit=1)[0]
+
+
+@register.filter
 def thousands(number: int) -> str:
     """`1,187`."""
     return f"{number:,}"
