@@ -17,11 +17,11 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from cases.models import Action, Alert, Incident
+from cases.models import Action, Alert, Incident, RawDocument
 from cases.words import ActionStatus, AlertStatus
 from identity.actors import Actor
 from identity.models import Membership, Person, Role
-from lib import clock
+from lib import clock, ids
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,8 @@ API = {
     ("api-rule", "GET"):                 "200 200 200 200 200 200 200 404 200 404 403",
     ("api-rule", "PATCH"):               "403 403 403 403 403 200 403 404 403 403 403",
     ("api-rule", "DELETE"):              "403 403 403 403 403 204 403 404 403 403 403",
+    ("api-sources", "GET"):              "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-source-places", "GET"):        "200 200 200 200 200 200 200 404 200 404 403",
     # What could not be read is the whole team's; putting it aside is triage, which no key does.
     ("api-quarantine", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
     ("api-quarantine-item", "GET"):      "200 200 200 200 200 200 200 404 200 404 403",
@@ -86,6 +88,7 @@ PAGES = {
     ("alerts-news", "GET"):          "200 200 200 200 200 200 200 200",
     ("alerts-selected", "POST"):     "302 302 302 302 302 302 302 302",  # each row answers for itself
     ("alert", "GET"):                "200 200 200 200 200 200 200 404",
+    ("alert-document", "GET"):       "200 200 200 200 200 200 200 404",
     ("alert-acknowledge", "POST"):   "403 403 302 302 403 302 403 404",
     ("alert-dismiss", "POST"):       "403 403 302 302 403 302 403 404",
     ("alert-restore", "POST"):       "403 403 409 409 403 409 403 404",  # it is not dismissed
@@ -108,6 +111,8 @@ PAGES = {
     ("action-approve", "POST"):      "403 403 403 403 302 302 403 404",
     ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-revert", "POST"):       "403 403 409 409 403 409 403 404",
+    ("sources", "GET"):              "200 200 200 200 200 200 200 200",
+    ("source", "GET"):               "200 200 200 200 200 200 200 404",
     # What could not be read is the whole team's.
     ("quarantine", "GET"):           "200 200 200 200 200 200 200 200",
     ("quarantine-item", "GET"):      "200 200 200 200 200 200 200 404",
@@ -117,6 +122,19 @@ PAGES = {
     ("quarantine-replay-waiting", "POST"): "302 302 302 302 302 302 302 302",  # of what one may replay
     ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
+    # Whoever may write alerts may report.
+    ("report", "GET"):               "403 403 200 200 403 200 403 200",
+    ("report", "POST"):              "403 403 302 302 403 302 403 302",
+    # Rules reach a whole team: read by its members, kept by its leads.
+    ("rules", "GET"):                "200 200 200 200 200 200 200 200",
+    ("rule-new", "GET"):             "403 403 403 403 403 200 403 200",
+    ("rule-new", "POST"):            "403 403 403 403 403 302 403 302",
+    ("rule", "GET"):                 "200 200 200 200 200 200 200 404",
+    ("rule-edit", "GET"):            "403 403 403 403 403 200 403 404",
+    ("rule-edit", "POST"):           "403 403 403 403 403 302 403 404",
+    ("rule-preview", "GET"):         "403 403 403 403 403 200 403 404",
+    ("rule-switch", "POST"):         "403 403 403 403 403 302 403 404",
+    ("rule-remove", "POST"):         "403 403 403 403 403 302 403 404",
 }  # fmt: skip
 
 #                                              key foreign bare stranger lead
@@ -175,6 +193,7 @@ class Site:
             "<str:secret>": "qh_unknown",
             "<str:ref>": "INC-1999-0001" if self.absent else self.incident.ref,
             "<str:ulid>": "0" * 26 if self.absent else self._ulid(name),
+            "<str:digest>": DIGEST,
         }
         given = [value for part, value in known.items() if part in ROUTES[name]]
         return reverse(name, args=given)
@@ -202,6 +221,17 @@ ROUTES = dict(patterns())
 
 NATIVE = {"source": "edr", "external_id": "fresh-1", "title": "Fresh"}
 QUERIES = {"api-metrics-incidents": {"metric": "time_to_contain"}, "alerts-news": {"since": "0" * 26}}
+DIGEST = "d" * 64
+RULE = {
+    "name": "Known",
+    "effect": "open",
+    "position": "100",
+    "min_severity": "0",
+    "max_severity": "100",
+    "window": "24",
+    "unit": "hours",
+    "save": "1",
+}
 KEY = {"type": "access_key", "account": make.ACCOUNT, "region": "eu-west-1", "id": "AKIAEXAMPLE0000001"}
 
 
@@ -241,6 +271,16 @@ def body_of(name: str, site: Site) -> Any:
             "at": f"{at:%Y-%m-%d %H:%M:%S}",
             "reason": "the log says so",
         },
+        "report": {
+            "token": ids.ulid(),
+            "title": "Odd mail",
+            "happened": "It asked for a password.",
+            "noticed_at": f"{at:%Y-%m-%d %H:%M:%S}",
+            "severity": "medium",
+        },
+        "rule-new": RULE,
+        "rule-edit": RULE,
+        "rule-switch": {"on": "yes"},
         "incident-severity": {"severity": "low"},
         "incident-phase": {"to": "containment"},
         "incident-close": {"verdict": "true_positive", "resolution": "The key was replaced."},
@@ -275,7 +315,9 @@ def site(**incident: Any) -> Site:
     """An alert, an incident with a stolen key in it, and a plan that waits for a second person."""
     opened = make.incident(**incident)
     resources = [{"type": "access_key", "id": KEY["id"]}, {"type": "user", "id": "ci"}]
-    make.alert(incident=opened, resources=resources)
+    inner, alert = make.alert(incident=opened, resources=resources), make.alert()
+    for one in (inner, alert):
+        RawDocument.objects.create(alert=one, digest=DIGEST, body={}, received_at=one.received_at)
     action = Action.objects.create(
         incident=opened,
         type="ec2.isolate-instance",
@@ -296,8 +338,9 @@ def site(**incident: Any) -> Site:
         expires_at=clock.now() + timedelta(hours=4),
         updated_at=clock.now(),
     )
+    make.heard()
     return Site(
-        alert=make.alert(),
+        alert=alert,
         incident=opened,
         action=action,
         rule=make.rule().ulid,
@@ -407,7 +450,9 @@ def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
     assert seen != 404
 
 
-@pytest.mark.parametrize(("name", "method"), [one for one in API if "rules/<str:ulid>" in ROUTES[one[0]]])
+@pytest.mark.parametrize(
+    ("name", "method"), [one for one in (*API, *PAGES) if "rules/<str:ulid>" in ROUTES[one[0]]]
+)
 def test_a_foreign_rule_is_as_if_it_were_not_there(
     blue: Site, callers: dict[str, Client], name: str, method: str
 ) -> None:
