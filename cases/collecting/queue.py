@@ -43,7 +43,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 HELD_AT_MOST = 900.0
 """Seconds for which the messages of one receive are kept from others, however long they take."""
 
-HOST = re.compile(r"(?:sqs|[a-z0-9-]+\.queue)\.?([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})\.")
+_REGION = r"([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})"
+HOST = re.compile(rf"(?:^|\.)sqs(?:-fips)?\.{_REGION}\.|^{_REGION}\.queue\.")
+"""Also of interface endpoints (`vpce-….sqs.eu-west-1.vpce…`), and of the old form.
+https://docs.aws.amazon.com/general/latest/gr/sqs-service.html"""
 
 
 class Interrupted(BaseException):
@@ -64,8 +67,8 @@ class Queue:
     @classmethod
     def of(cls, url: str, *, region: str = "") -> Queue:
         """From an address; its host names the region unless `region` does. ValueError where neither does."""
-        named = HOST.match(f"{urlsplit(url).hostname or ''}.")
-        region = region or (named[1] if named else "")
+        named = HOST.search(f"{urlsplit(url).hostname or ''}.")
+        region = region or (named[1] or named[2] if named else "")
         if not region or not urlsplit(url).path.strip("/"):
             raise ValueError(f"{url[:200]!r} is no queue's address, or names no region")
         return cls(url=url, region=region)
