@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
-from cases.models import Action, Alert, Incident
+from cases.models import Action, Alert, Heard, Incident
 from estate.models import Account
 from identity.actors import Actor
 from identity.permissions import Permission
@@ -74,6 +74,11 @@ def action_for(actor: Actor, ulid: str, *, permission: Permission = Permission.R
     account = action.target.get("account", "") if isinstance(action.target, dict) else ""
     _demand(actor, permission, team=action.incident.team_id, account=str(account))
     return action
+
+
+def heard_for(actor: Actor) -> QuerySet[Heard]:
+    """When which source spoke, for the accounts whose alerts the actor may read."""
+    return Heard.objects.filter(_in_seats_for(actor, Permission.READ_ALERTS, team="team", account="account"))
 
 
 def permits(actor: Actor, permission: Permission, *, team: int, account: str = "") -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from cases import quarantine_views, report_views, rule_views, views
+from cases import quarantine_views, report_views, rule_views, source_views, views
 
 urlpatterns: list[URLPattern] = [
     path("alerts", views.alerts, name="alerts"),
@@ -25,6 +25,8 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<str:ref>/severity", views.set_severity, name="incident-severity"),
     path("incidents/<str:ref>/phase", views.move, name="incident-phase"),
     path("incidents/<str:ref>/close", views.close, name="incident-close"),
+    path("sources", source_views.sources, name="sources"),
+    path("sources/<str:source>", source_views.source, name="source"),
     path("quarantine", quarantine_views.items, name="quarantine"),
     path("quarantine/replay-waiting", quarantine_views.replay_waiting, name="quarantine-replay-waiting"),
     path("quarantine/<str:ulid>", quarantine_views.item, name="quarantine-item"),

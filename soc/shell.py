@@ -78,6 +78,8 @@ class Shell:
             found.append(self._place("incidents", "Incidents", "i", self._count_incidents(actor)))
         if actor.may(Permission.READ_METRICS):
             found.append(self._place("metrics", "Metrics", "m", ""))
+        if actor.may(Permission.READ_ALERTS):
+            found.append(self._place("sources", "Sources", "s", ""))
         if any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS)):
             found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
             found.append(self._place("rules", "Rules", "r", ""))

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.test import Client
 
 from cases import milestones as record_of_times
-from cases.models import Alert, Incident, Quarantined, TriageRule
+from cases.models import Alert, Heard, Incident, Quarantined, TriageRule
 from cases.words import AlertStatus, Band, Basis, MilestoneKind, MilestoneSource, Phase
 from estate.models import Account, Environment, Mode, OrganizationalUnit
 from identity import keys
@@ -183,6 +183,15 @@ def quarantined(body: bytes = b"{", *, team: str = "blue", **values: Any) -> Qua
         **values,
     }
     return Quarantined.objects.create(body=body, team=_team(team), **given)
+
+
+def heard(
+    source: str = "guardduty", *, account: str = ACCOUNT, region: str = "eu-west-1", **values: Any
+) -> Heard:
+    """A source that spoke a minute ago, of which nothing is expected; of the blue team unless named."""
+    at = clock.now() - timedelta(minutes=1)
+    given = {"team": team(), "first_at": at - timedelta(days=2), "last_at": at, **values}
+    return Heard.objects.update_or_create(source=source, account=account, region=region, defaults=given)[0]
 
 
 def incident(

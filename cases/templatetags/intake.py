@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from cases.source_health import Cell, Hearing
+from cases.source_words import alarm_of
+from lib import clock, durations
 
 register = template.Library()
 
@@ -13,6 +19,14 @@ HELD = {
     "replayed": ("escalated", "Replayed"),
     "discarded": ("dismissed", "Put aside"),
 }
+HEALTH = {
+    "failing": ("failed", "failed"),
+    "fell_silent": ("open", "open"),
+    "never_heard": ("open", "open"),
+    "healthy": ("verified", "verified"),
+    "quiet": ("none", "none"),
+}
+PLACES = {"unused": "Not used", "unheard": "Unheard", "waiting": "Not yet"}
 REASONS = (
     ("not a document of any known source", "It was read, but no source knows this kind of document."),
     ("not UTF-8", "Text comes as UTF-8. These bytes are something else, or were cut."),
@@ -67,3 +81,51 @@ def pointer_words(pointer: str) -> str:
 def sent_words(source: str) -> str:
     """What being sent as that source means."""
     return "the sender left it to Quell to find out whose it is" if source == "auto" else ""
+
+
+@register.simple_tag
+def health(word: str, says: str) -> SafeString:
+    """Drawing and word of how a source is."""
+    drawing, tone = HEALTH[word]
+    return format_html(
+        '<span class="state" data-state="{}"><svg class="glyph" aria-hidden="true">'
+        '<use href="#st-{}"/></svg>{}</span>',
+        tone,
+        drawing,
+        says,
+    )
+
+
+@register.simple_tag
+def place(cell: Cell, name: str, source: str = "") -> SafeString:
+    """One cell of the matrix: drawing and words; where an alarm is raised, a link to it."""
+    state = cell.hearing.value
+    if cell.hearing in {Hearing.UNUSED, Hearing.UNHEARD, Hearing.WAITING}:
+        return format_html('<td data-cell="{}" data-label="{}">{}</td>', state, cell.region, PLACES[state])
+    if cell.hearing is Hearing.HEARD:
+        return format_html(
+            '<td data-cell="heard" data-label="{}" title="{}"><svg class="glyph" aria-hidden="true">'
+            '<use href="#st-applied"/></svg>{}</td>',
+            cell.region,
+            _last(cell),
+            _age(cell.last_at),
+        )
+    is_never = cell.hearing is Hearing.NEVER
+    return format_html(
+        '<td data-cell="{}" data-label="{}" title="{}"><a href="{}"><svg class="glyph" aria-hidden="true">'
+        '<use href="#st-{}"/></svg>{}</a></td>',
+        state,
+        cell.region,
+        _last(cell),
+        alarm_of(source, name, cell.region, is_never=is_never),
+        "open" if is_never else "failed",
+        "Never" if is_never else f"Silent {_age(cell.since)}",
+    )
+
+
+def _age(at: datetime | None) -> str:
+    return durations.coarse(clock.now() - at) if at else ""
+
+
+def _last(cell: Cell) -> str:
+    return f"last heard {cell.last_at:%Y-%m-%d %H:%M:%S} UTC" if cell.last_at else "not heard once"

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from soc.api import actions, alerts, estate, imports, incidents, ingest, lean, metrics, quarantine, rules
+from soc.api import (
+    actions,
+    alerts,
+    estate,
+    imports,
+    incidents,
+    ingest,
+    lean,
+    metrics,
+    quarantine,
+    rules,
+    sources,
+)
 
 urlpatterns: list[URLPattern] = [
     path("alerts", lean.alerts_door(alerts.Alerts.as_view()), name="api-alerts"),
@@ -18,6 +30,8 @@ urlpatterns: list[URLPattern] = [
     path("rules", rules.Rules.as_view(), name="api-rules"),
     path("rules/preview", rules.RulePreview.as_view(), name="api-rules-preview"),
     path("rules/<str:ulid>", rules.OneRule.as_view(), name="api-rule"),
+    path("sources", sources.Sources.as_view(), name="api-sources"),
+    path("sources/<str:source>/places", sources.Places.as_view(), name="api-source-places"),
     path("quarantine", quarantine.Items.as_view(), name="api-quarantine"),
     path("quarantine/<str:ulid>", quarantine.OneItem.as_view(), name="api-quarantine-item"),
     path("quarantine/<str:ulid>/replay", quarantine.Replay.as_view(), name="api-quarantine-replay"),
