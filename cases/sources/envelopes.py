@@ -17,6 +17,9 @@ LAYERS = 6
 """SQS holding SNS holding EventBridge holding a list is four; more is a bomb."""
 
 LISTS = ("findings", "Findings", "Messages", "Records")
+LOOKED_UP = "CloudTrailEvent"
+"""Where an answer of CloudTrail's `LookupEvents` holds each event, as a text."""
+
 BODIES = ("body", "Body", "Message")
 
 KEPT = frozenset(
@@ -83,10 +86,24 @@ def _opener(value: JSON) -> Callable[[Document], Iterator[Document | Broken]] | 
             return lambda document, name=name: _text_at(  # type: ignore[misc]
                 _carried(document, "sns", "TopicArn") if "TopicArn" in value else document, name
             )
-    for name in LISTS:
-        if isinstance(value.get(name), list):
-            return lambda document, name=name: _at(document, name)  # type: ignore[misc]
+    if isinstance(value.get(LOOKED_UP), str):
+        return lambda document: _text_at(document, LOOKED_UP)
+    if listed := _list_in(value):
+        return lambda document: _at(document, listed)
     return None
+
+
+def _list_in(value: dict[str, JSON]) -> str:
+    """Under which name it holds documents; empty for none."""
+    named = (name for name in LISTS if isinstance(value.get(name), list))
+    return next(named, "Events" if _are_looked_up(value.get("Events")) else "")
+
+
+def _are_looked_up(members: JSON) -> bool:
+    """Whether the events of a list are what `LookupEvents` answers; others have such lists too."""
+    if not isinstance(members, list) or not members:
+        return False
+    return all(isinstance(at(one, LOOKED_UP), str) for one in members)
 
 
 def _is_message(value: dict[str, JSON]) -> bool:
