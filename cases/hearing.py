@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.db import DatabaseError, transaction
+
 from cases.models import Heard
 from estate.models import Account
 
@@ -36,10 +38,13 @@ def heard(voices: Iterable[Voice], *, team: int, at: datetime) -> None:
     due = [voice for voice in sorted(set(voices)) if voice[0] not in OWN and _is_due(team, voice, at)]
     if not due:
         return
-    ids = {account for _, account, _ in due if account}
-    owners = dict(Account.objects.filter(account_id__in=ids).values_list("account_id", "team_id"))
-    for voice in due:
-        _note(owners.get(voice[1], team), voice, at)
+    try:
+        with transaction.atomic():
+            _note_all(due, team=team, at=at)
+    except DatabaseError as failure:
+        # The alerts are committed: their sender must not be told that something failed.
+        log.warning("hearing.failed", extra={"team": team, "voices": len(due), "error": str(failure)[:500]})
+        _forget(due, team=team)
 
 
 def forget() -> None:
@@ -57,6 +62,19 @@ def _is_due(team: int, voice: Voice, at: datetime) -> bool:
             _noted.clear()
         _noted[team, voice] = at
         return True
+
+
+def _forget(voices: Iterable[Voice], *, team: int) -> None:
+    with _lock:
+        for voice in voices:
+            _noted.pop((team, voice), None)
+
+
+def _note_all(voices: list[Voice], *, team: int, at: datetime) -> None:
+    ids = {account for _, account, _ in voices if account}
+    owners = dict(Account.objects.filter(account_id__in=ids).values_list("account_id", "team_id"))
+    for voice in voices:
+        _note(owners.get(voice[1], team), voice, at)
 
 
 def _note(team: int, voice: Voice, at: datetime) -> None:
