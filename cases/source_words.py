@@ -66,9 +66,9 @@ def steps(row: SourceRow) -> list[Step]:
         query = urlencode({"source": row.source})
         found.append(Step(text="Read why", url=f"{reverse('quarantine')}?{query}"))
     if row.silent:
-        found.append(Step(text="Its alarms", url=_alarms(row.source, "fell silent")))
+        found.append(Step(text="Alarms: fell silent", url=_alarms(row.source, "fell silent")))
     if row.never:
-        found.append(Step(text="Its alarms", url=_alarms(row.source, "was never heard")))
+        found.append(Step(text="Alarms: never heard", url=_alarms(row.source, "was never heard")))
     if row.silent or row.never:
         found.append(Step(text="Check rule, bus and queue: docs/howto/connect-aws.md, Checks"))
     return found
@@ -101,6 +101,8 @@ def finding(row: SourceRow) -> str:
     """What the small chart shows, for who does not see it."""
     top = max(row.hours, key=lambda hour: hour.documents + hour.quarantined)
     most = top.documents + top.quarantined
+    if not most:
+        return "No document in 24 h"
     return (
         f"{row.documents} read and {row.quarantined} not readable in 24 h;"
         f" the most, {most}, from {top.at.astimezone(UTC):%H:%M} UTC"

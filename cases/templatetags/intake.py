@@ -84,9 +84,9 @@ def sent_words(source: str) -> str:
 
 
 @register.simple_tag
-def health(word: str, says: str) -> SafeString:
-    """Drawing and word of how a source is."""
-    drawing, tone = HEALTH[word]
+def health(word: str, says: str, expected: int) -> SafeString:
+    """Drawing and word of how a source is; the mark of what is proven only where silence would be noticed."""
+    drawing, tone = HEALTH[word] if expected or word != "healthy" else ("applied", "applied")
     return format_html(
         '<span class="state" data-state="{}"><svg class="glyph" aria-hidden="true">'
         '<use href="#st-{}"/></svg>{}</span>',
