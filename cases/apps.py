@@ -1,5 +1,7 @@
 from django.apps import AppConfig
+from django.conf import settings
 
+from cases.sources import operators
 from lib import guards
 
 
@@ -19,6 +21,7 @@ class CasesConfig(AppConfig):
             tallying,
         )  # register the sweeps once models are loaded
 
+        operators.use(sigma_rules=settings.QUELL_SIGMA_RULES)
         sweeps.register()
         once.register()
         from cases.collecting import sweeps as collecting

@@ -26,6 +26,21 @@ def check_process(**_: Any) -> list[checks.CheckMessage]:
     return list(_findings())
 
 
+@checks.register(checks.Tags.files)
+def check_sigma_rules(**_: Any) -> list[checks.CheckMessage]:
+    """W001: each rule of the operator that cannot be used, and why. Intake goes on without it."""
+    if not settings.QUELL_SIGMA_RULES:
+        return []
+    from cases.sources.detections import shelf_with  # reads all rules: not in every process
+
+    return [
+        checks.Warning(
+            f"QUELL_SIGMA_RULES: {refused.reason}", hint=f"it is not used: {refused.file}", id="quell.W001"
+        )
+        for refused in shelf_with(settings.QUELL_SIGMA_RULES).refused
+    ]
+
+
 def refuse_unfit() -> None:
     """Called first thing by each process; `ImproperlyConfigured` says all that is wrong."""
     findings = list(_findings())

@@ -67,6 +67,7 @@ _heartbeat = env.declare(
 _mmdb = env.declare("QUELL_MMDB", "MMDB files that say where addresses are and whose, by comma")
 _aws_ranges = env.declare("QUELL_AWS_RANGES", "AWS's ip-ranges.json, which tells AWS's own addresses")
 _known = env.declare("QUELL_KNOWN_ADDRESSES", "lists of addresses, by comma; lines of network,name,verdict")
+_sigma = env.declare("QUELL_SIGMA_RULES", "directory of Sigma rules for CloudTrail, used beside Quell's own")
 _tag_owner = env.declare(
     "QUELL_TAG_OWNER",
     "AWS tag keys that name an owner, by comma, the first that is there counts",
@@ -115,6 +116,7 @@ QUELL_FAILPOINT = env.text(_failpoint)
 QUELL_TRUSTED_PROXIES = env.words(_proxies)
 QUELL_MMDB = env.words(_mmdb)
 QUELL_AWS_RANGES = env.text(_aws_ranges)
+QUELL_SIGMA_RULES = env.text(_sigma)
 QUELL_TAG_OWNER = env.words(_tag_owner)
 QUELL_TAG_ENVIRONMENT = env.words(_tag_environment)
 QUELL_TAG_CRITICALITY = env.words(_tag_criticality)

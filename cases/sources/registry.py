@@ -1,4 +1,4 @@
-"""Which sources there are: every module of this package that has an `ID`."""
+"""Which sources there are: every module of this package whose `ID` is a text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sources() -> dict[str, Source]:
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(cases.sources.__path__):
         source = importlib.import_module(f"cases.sources.{module.name}")
-        if hasattr(source, "ID"):
+        if isinstance(getattr(source, "ID", None), str):
             found[source.ID] = cast("Source", source)
     return dict(sorted(found.items()))
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cases.sources import operators
 from cases.sources.cloudtrail_facts import FACTS, outcome_of
 from cases.sources.sigma import MOST_BYTES, Book, Event, Rule, RuleRefused, compiled
 
@@ -74,21 +75,18 @@ class Shelf:
                 yield found
 
 
-_more: list[Path] = []
-
-
-def use(directory: str) -> None:
-    """Use the rules of an operator's directory as well, from now on; none where it is empty."""
-    _more[:] = [Path(directory)] if directory else []
-    shelf.cache_clear()
-
-
-@cache
 def shelf() -> Shelf:
     """All detections, read when they are first needed. A rule that cannot be used costs no other."""
+    return shelf_with(operators.sigma_rules())
+
+
+@lru_cache(maxsize=4)
+def shelf_with(directory: str) -> Shelf:
+    """Our detections and those of an operator's directory; ours alone where it is empty."""
+    more = [Path(directory)] if directory else []
     found: dict[str, Detection] = {}
     refused: list[Refused] = []
-    for path, usual in (*_files([OWN], HAPPENED, refused), *_files(_more, OUTCOMES, refused)):
+    for path, usual in (*_files([OWN], HAPPENED, refused), *_files(more, OUTCOMES, refused)):
         try:
             detection = _detection(path, usual)
             if detection.rule.id in found:
