@@ -194,8 +194,13 @@ def closed_at(alert: Alert) -> datetime | None:
 
 
 def is_stale(alert: Alert) -> bool:
-    """Whether it was old news when it came: received more than an hour after its last activity."""
-    return alert.received_at - max(alert.detected_at, alert.last_seen_at) > STALE_AFTER
+    """Whether it was old news when it came: received more than an hour after its last activity.
+
+    Where Quell detected it itself, on receipt, that says nothing: an old log is old news.
+    """
+    is_ours = alert.detected_at == alert.received_at
+    told = alert.last_seen_at if is_ours else max(alert.detected_at, alert.last_seen_at)
+    return alert.received_at - told > STALE_AFTER
 
 
 def _open_to_all(rows: Any) -> Any:
