@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -25,7 +25,7 @@ class NewKey:
     """A key just made: its row, and the secret that is never seen again."""
 
     key: ApiKey
-    secret: str
+    secret: str = field(repr=False)
 
 
 def digest(secret: str) -> str:

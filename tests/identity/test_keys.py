@@ -27,6 +27,13 @@ def create(*arguments: str) -> str:
     return out.getvalue()
 
 
+def test_a_key_just_made_can_be_shown_without_its_secret() -> None:
+    made = keys.create(name="siem", team=make.team(), scopes=frozenset(), by=SYSTEM, at=clock.now())
+
+    assert made.secret not in repr(made)
+    assert made.secret not in f"{made.key!r} {made}"
+
+
 def test_the_command_prints_the_key_alone() -> None:
     make.team()
     printed = create("--name", "siem", "--scopes", "alerts:write, estate:read", "--expires-days", "30")
