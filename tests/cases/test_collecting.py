@@ -309,6 +309,75 @@ def test_a_cut_object_is_taken_in_as_far_as_it_can_be_read(delivery: Delivery) -
     assert "cannot be read from character" in Quarantined.objects.get().reason
 
 
+# --- files of CloudTrail -----------------------------------------------------------------------------------
+
+
+def call(number: int, name: str = "DescribeInstances", service: str = "ec2") -> dict[str, Any]:
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "IAMUser",
+            "principalId": "AIDAQUELLTESTUSER0001",
+            "arn": f"arn:aws:iam::{make.ACCOUNT}:user/ci",
+            "accountId": make.ACCOUNT,
+            "accessKeyId": "AKIAQUELLTESTKEY0001",
+            "userName": "ci",
+        },
+        "eventTime": "2026-11-20T09:00:00Z",
+        "eventSource": f"{service}.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "eu-west-1",
+        "sourceIPAddress": "203.0.113.5",
+        "userAgent": "aws-cli/2",
+        "requestParameters": {"name": "organization"},
+        "responseElements": None,
+        "requestID": f"00000000-0000-4000-8000-{number:012x}",
+        "eventID": f"10000000-0000-4000-8000-{number:012x}",
+        "readOnly": name.startswith("Describe"),
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": make.ACCOUNT,
+        "eventCategory": "Management",
+    }
+
+
+@pytest.mark.parametrize("way", [notice, by_cloudtrail, lambda key: over_sns(over_eventbridge(key))])
+def test_the_one_alarming_call_among_thousands_is_found_in_a_delivered_file(
+    delivery: Delivery, way: Callable[[str], Any]
+) -> None:
+    calls = [call(number) for number in range(3_000)]
+    calls[1_500] = call(1_500, "StopLogging", "cloudtrail")
+    whole = json.dumps({"Records": calls}).encode()
+    assert len(whole) > 3 * objects.PIECE
+    delivery.send(
+        way(delivery.put(f"{TRAIL}/CloudTrail/eu-west-1/2026/11/20/x.json.gz", gzip.compress(whole)))
+    )
+
+    assert delivery.turn() == Turn(received=1, deleted=1, failed=0)
+
+    alert = Alert.objects.get()
+    assert (alert.source, alert.account, alert.region) == ("cloudtrail", make.ACCOUNT, "eu-west-1")
+    assert ("access_key", "AKIAQUELLTESTKEY0001") in [(one["type"], one["id"]) for one in alert.resources]
+    assert not Quarantined.objects.exists()
+
+    event = {"source": "aws.cloudtrail", "detail-type": "AWS API Call via CloudTrail", "detail": calls[1_500]}
+    delivery.send({**event, "account": make.ACCOUNT, "region": "eu-west-1"})
+    assert delivery.turn().deleted == 1
+    assert Alert.objects.count() == 1, "the same call by file and by event is one alert"
+
+
+def test_a_file_in_which_nothing_happened_is_heard(delivery: Delivery) -> None:
+    body = gzip.compress(json.dumps({"Records": [call(1), call(2)]}).encode())
+    delivery.send(notice(delivery.put(f"{TRAIL}/CloudTrail/eu-west-1/2026/11/20/y.json.gz", body)))
+
+    delivery.turn()
+
+    assert not Alert.objects.exists()
+    assert not Quarantined.objects.exists()
+    row = Heard.objects.get()
+    assert (row.source, row.account, row.region) == ("cloudtrail", make.ACCOUNT, "eu-west-1")
+
+
 # --- trouble ---------------------------------------------------------------------------------------------
 
 
