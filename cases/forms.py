@@ -166,13 +166,19 @@ class ReportForm(forms.Form):
     noticed_at = EventTimeField()
     severity = forms.ChoiceField(
         choices=[(band.value, says) for band, says in BAD_AS.items()],
-        error_messages={"required": "Choose one; somebody looks at it in any case."},
+        error_messages={
+            "required": "Choose one; somebody looks at it in any case.",
+            "invalid_choice": "Choose one of these.",
+        },
     )
     account = forms.ChoiceField(
         required=False,
-        error_messages={"required": "You report for some accounts only; choose which one it is."},
+        error_messages={
+            "required": "You report for some accounts only; choose which one it is.",
+            "invalid_choice": "Choose one of your accounts.",
+        },
     )
-    team = forms.ChoiceField(required=False)
+    team = forms.ChoiceField(required=False, error_messages={"invalid_choice": "Choose one of your teams."})
     indicators = IndicatorsField(required=False, max_length=20_000)
     link = forms.CharField(
         max_length=2000,
