@@ -15,6 +15,7 @@ from audit.models import AuditEvent
 from identity import keys
 from identity.actors import SYSTEM
 from identity.models import ApiKey, Role, Team, User
+from identity.permissions import KEY_SCOPES
 from lib import clock
 from tests import make
 
@@ -28,7 +29,7 @@ def create(*arguments: str) -> str:
 
 
 def test_a_key_just_made_can_be_shown_without_its_secret() -> None:
-    made = keys.create(name="siem", team=make.team(), scopes=frozenset(), by=SYSTEM, at=clock.now())
+    made = keys.create(name="siem", team=make.team(), scopes=KEY_SCOPES, by=SYSTEM, at=clock.now())
 
     assert made.secret not in repr(made)
     assert made.secret not in f"{made.key!r} {made}"
