@@ -6,6 +6,7 @@ from functools import cached_property
 
 from cases import addresses
 from cases.sources.types import Allowed, Place
+from estate import places
 from estate.models import Account, OrganizationalUnit
 
 
@@ -17,15 +18,8 @@ class Standing:
         known = self._accounts.get(account)
         if known is None:
             return None
-        if known.allowed_countries or known.allowed_networks:
-            return _allowed(known)
-        path = known.ou.path if known.ou else ""
-        while path:
-            unit = self._units.get(path)
-            if unit is not None and (unit.allowed_countries or unit.allowed_networks):
-                return _allowed(unit)
-            path = path.rpartition("/")[0]
-        return None
+        said = places.said_for(known, self._units)
+        return _allowed(said) if said else None
 
     def place_of(self, address: str) -> Place | None:
         """Where an address is; None where no file says its country."""
@@ -57,10 +51,10 @@ class Standing:
 
     @cached_property
     def _units(self) -> dict[str, OrganizationalUnit]:
-        return {one.path: one for one in OrganizationalUnit.objects.all()}
+        return places.units_by_path()
 
 
-def _allowed(said: Account | OrganizationalUnit) -> Allowed:
+def _allowed(said: places.Said) -> Allowed:
     return Allowed(
         countries=frozenset(str(country).upper() for country in said.allowed_countries),
         networks=tuple(str(network) for network in said.allowed_networks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -10,11 +11,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from estate.models import Account
+from estate import places
+from estate.models import Account, OrganizationalUnit
 from estate.queries import Duty, accounts_for
 from identity.permissions import Permission
 from identity.requests import actor_of
 from soc.api.pagination import CursorPage
+
+
+class AllowedOut(serializers.Serializer[Any]):
+    """From where an account is used; where both lists are empty, any place is as good as another."""
+
+    countries = serializers.ListField(child=serializers.CharField(), help_text="ISO 3166 alpha-2")
+    networks = serializers.ListField(child=serializers.CharField(), help_text="CIDR")
+    said_by = serializers.CharField(help_text="`account`, the path of the unit that says so, or empty")
 
 
 class AccountOut(serializers.Serializer[Any]):
@@ -32,6 +42,7 @@ class AccountOut(serializers.Serializer[Any]):
     team = serializers.CharField()
     regions = serializers.ListField(child=serializers.CharField())
     tags = serializers.DictField(child=serializers.CharField())
+    allowed_places = AllowedOut()
     mode = serializers.CharField()
     grants = serializers.ListField(child=serializers.ChoiceField(choices=[d.value for d in Duty]))
 
@@ -53,10 +64,11 @@ class Accounts(APIView):
         """Accounts in the order of their ids."""
         pager = CursorPage(order=("account_id",))
         rows = pager.paginate_queryset(accounts_for(actor_of(request)), request)
-        return pager.get_paginated_response([shown(account) for account in rows])
+        units = places.units_by_path()
+        return pager.get_paginated_response([shown(account, units) for account in rows])
 
 
-def shown(account: Account) -> dict[str, Any]:
+def shown(account: Account, units: Mapping[str, OrganizationalUnit]) -> dict[str, Any]:
     """The account as the API gives it; the role names and the external id stay inside."""
     roles = {
         Duty.READ: account.read_role,
@@ -77,6 +89,15 @@ def shown(account: Account) -> dict[str, Any]:
         "team": account.team.slug,
         "regions": account.regions,
         "tags": account.tags,
+        "allowed_places": _allowed(account, units),
         "mode": account.mode,
         "grants": [duty.value for duty, role in roles.items() if role],
     }
+
+
+def _allowed(account: Account, units: Mapping[str, OrganizationalUnit]) -> dict[str, Any]:
+    said = places.said_for(account, units)
+    if said is None:
+        return {"countries": [], "networks": [], "said_by": ""}
+    said_by = "account" if isinstance(said, Account) else said.path
+    return {"countries": said.allowed_countries, "networks": said.allowed_networks, "said_by": said_by}

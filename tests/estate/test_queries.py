@@ -74,6 +74,7 @@ def test_the_api_lists_them_by_pages_and_keeps_the_keys_to_the_doors() -> None:
         "team": "blue",
         "regions": ["eu-west-1"],
         "tags": {},
+        "allowed_places": {"countries": [], "networks": [], "said_by": ""},
         "mode": "approve",
         "grants": ["read", "evidence", "contain"],
     }
