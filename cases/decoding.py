@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -33,9 +33,15 @@ class Text(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much of each a body may have; `keys` are those of the whole body, `text` is one string's length."""
+    """How much of each a body may have; `keys` are those of the whole body, `text` is one string's length.
+
+    `values` are counted before anything is parsed, as the commas and opening brackets that there are:
+    `[[],[],…` takes forty times its length in memory.
+    """
 
     bytes: int = 5 * 1024 * 1024
+    values: int = 400_000
+    documents: int = 10_000
     depth: int = 32
     keys: int = 100_000
     keys_of_object: int = 5_000
@@ -84,12 +90,12 @@ def documents(body: bytes, *, text: Text = Text.REPLACE, limits: Limits = LIMITS
 
     A part that cannot be read stands in the list as `Broken` and costs no other part. Pointers name
     the position (`/3`) where there may be several. Raises `Unreadable` for what is wrong with the
-    whole: too large, empty, or nothing in it that could be told apart.
+    whole: too large, too many, empty, or nothing in it that could be told apart.
     """
     failure: Unreadable | None = None
     spans: list[_Span] = []
     try:
-        spans = _spans(_text_of(body, limits))
+        spans = _spans(_text_of(body, limits), limits)
         failure = next((span.value for span in spans if isinstance(span.value, _Stop)), None)
     except _NotUtf8 as wrong:
         failure = wrong
@@ -117,6 +123,8 @@ def step(pointer: str, name: str | int) -> str:
 def _text_of(body: bytes, limits: Limits) -> str:
     if len(body) > limits.bytes:
         raise Unreadable(f"larger than {limits.bytes} bytes")
+    if sum(map(body.count, (b",", b"[", b"{"))) > limits.values:
+        raise Unreadable(f"more than {limits.values} values")
     try:
         text = body.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as failure:
@@ -136,7 +144,10 @@ def _single(whole: str, *, text: Text, limits: Limits) -> JSON:
 def _lines(body: bytes, *, text: Text, limits: Limits) -> list[Document | Broken]:
     """Each line by itself, if at least one is a whole object; none if it was one broken document."""
     found: list[Document | Broken] = []
+    if body.count(b"\n") > limits.values:
+        raise Unreadable(f"more than {limits.values} lines")
     lines = [line.strip() for line in body.removeprefix(BOM).split(b"\n") if line.strip()]
+    _refuse_too_many(lines, limits)
     keys = _Count(limits.keys)
     for number, line in enumerate(lines):
         try:
@@ -252,14 +263,15 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         raise _Stop(f"not JSON: {failure.msg} ({where})", at) from failure
 
 
-def _spans(text: str) -> list[_Span]:
+def _spans(text: str, limits: Limits) -> list[_Span]:
     """The values that follow one another, members of lists one by one, up to where parsing has to stop."""
     spans: list[_Span] = []
     at = _skip_space(text, 0)
     is_one = text[at] != "["
     while at < len(text):
         try:
-            at = _read_list(text, at, spans) if text[at] == "[" else _read(text, at, spans)
+            read = _read_list if text[at] == "[" else _read
+            at = read(text, at, spans, limits)
         except _Stop as stop:
             spans.append(_Span(pointer=f"/{len(spans)}", value=stop, spelling=text[stop.at :]))
             break
@@ -269,19 +281,25 @@ def _spans(text: str) -> list[_Span]:
     return spans
 
 
-def _read(text: str, at: int, spans: list[_Span]) -> int:
+def _read(text: str, at: int, spans: list[_Span], limits: Limits) -> int:
     value, end = _value(text, at)
     spans.append(_Span(pointer=f"/{len(spans)}", value=value, spelling=text[at:end]))
+    _refuse_too_many(spans, limits)
     return end
 
 
-def _read_list(text: str, at: int, spans: list[_Span]) -> int:
+def _refuse_too_many(found: Sized, limits: Limits) -> None:
+    if len(found) > limits.documents:
+        raise Unreadable(f"more than {limits.documents} documents")
+
+
+def _read_list(text: str, at: int, spans: list[_Span], limits: Limits) -> int:
     """Add the members of the list that begins at `at`; where the list ends."""
     at = _skip_space(text, at + 1)
     if text[at : at + 1] == "]":
         return at + 1
     while True:
-        end = _read(text, at, spans)
+        end = _read(text, at, spans, limits)
         at = _skip_space(text, end)
         if text[at : at + 1] == "]":
             return at + 1

@@ -7,6 +7,7 @@ enrichment, correlation and rules follow from due rows, for which the doorbell i
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,9 @@ from lib.remembered import Remembered
 
 AUTO = "auto"
 RECEIVED = "alerts.received"
+MOST_HELD = 1_000
+"""How many parts of one body are kept apart from one another; of more the whole is, once."""
+
 AHEAD = timedelta(days=1)
 """How far a document's times may lie ahead: beyond that no clock is meant, and every later one would lose."""
 
@@ -249,6 +253,10 @@ def _read(source: str, body: bytes, *, at: datetime, choose: Choose | None = Non
         reading.spoke |= {(known.ID, draft.account, draft.region) for draft in drafts}
         if isinstance(known, Speaking):
             reading.spoke.add((known.ID, *known.speaks_for(part.value)))
+    if len(reading.broken) > MOST_HELD:
+        first = reading.broken[0]
+        reason = f"more than {MOST_HELD} parts cannot be read, the first: {first.reason}"
+        reading.broken = [Broken(pointer=first.pointer, reason=reason, body=body)]
     return reading
 
 
@@ -269,11 +277,15 @@ def _parts(source: str, body: bytes) -> Iterator[tuple[Source | None, Document |
     except Unreadable as failure:
         yield named, Broken(pointer=failure.pointer, reason=failure.reason, body=body)
         return
-    for part in parts:
-        if isinstance(part, Broken):
-            yield named, part
-        else:
-            yield from ((named, inner) for inner in envelopes.unwrap(part))
+    opened = itertools.chain.from_iterable(
+        [part] if isinstance(part, Broken) else envelopes.unwrap(part) for part in parts
+    )
+    for number, part in enumerate(opened):
+        if number == decoding.LIMITS.documents:
+            # Whatever comes after is in the whole, which is kept.
+            yield named, Broken(pointer=part.pointer, reason=f"more than {number} documents", body=body)
+            return
+        yield named, part
 
 
 def _parser(document: JSON) -> Source:
