@@ -147,7 +147,8 @@ class Connection:
         """Send once. `OSError` or `HTTPException` when the answer does not come, or not whole."""
         headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}
         try:
-            self._http.request("POST", post.path, post.body, {**headers, **post.headers})
+            with contextlib.suppress(BrokenPipeError):  # who is told 413 early need not send it all
+                self._http.request("POST", post.path, post.body, {**headers, **post.headers})
             got = self._http.getresponse()
             body = got.read()
         except (OSError, http.client.HTTPException):
