@@ -16,16 +16,16 @@ from django.db.models import Q, QuerySet
 from audit.models import AuditEvent
 from audit.record import record as audit
 from cases import ingest, webhooks
-from cases.access import permits
+from cases.access import alerts_for, permits
 from cases.ingest import Received
-from cases.models import Quarantined
+from cases.models import Alert, Quarantined
 from cases.sources.registry import sources
 from identity.actors import Actor
 from identity.permissions import Permission
 from lib.errors import Conflict, Forbidden, Invalid, NotFound
 
 REPLAYED = "quarantine.replayed"
-MOST_NAMED = 50
+MOST_NAMED = 200
 MOST_AT_ONCE = 100
 PATIENCE_SECONDS = 8.0
 """How many items, and for how long, one request tries again: whoever asked waits for the answer."""
@@ -175,8 +175,23 @@ def discard(*, item: Quarantined, reason: str, by: Actor, at: datetime) -> None:
     audit(act="quarantine.discarded", by=by, at=at, on=("quarantined", item.ulid))
 
 
+def bytes_for(actor: Actor, item: Quarantined) -> bytes:
+    """The bytes of an item that the actor may see; `NotFound` where they became what is hidden from them."""
+    if not is_open_to(actor, item):
+        raise NotFound("It became an alert that you may not see.")
+    return bytes(item.body)
+
+
+def is_open_to(actor: Actor, item: Quarantined) -> bool:
+    """Whether what became of it hides nothing: who may not see the alert may not see its document either."""
+    made = Alert.objects.filter(ulid__in=became(item))
+    return not made.exclude(pk__in=alerts_for(actor).values("pk")).exists()
+
+
 def became(item: Quarantined) -> list[str]:
     """The ids of the alerts that a replay made of it, as the record of that act has them."""
+    if item.replayed_at is None:
+        return []
     told = AuditEvent.objects.filter(act=REPLAYED, object_type="quarantined", object_id=item.ulid).first()
     return [str(ulid) for ulid in told.details.get("alerts", ())] if told else []
 
@@ -198,7 +213,7 @@ def _after(rows: QuerySet[Quarantined], ulid: str, *, by: Actor) -> QuerySet[Qua
 def _in_time(waiting: QuerySet[Quarantined]) -> Iterator[Quarantined]:
     """As many as one round may try. The list is fixed at its start; the bytes come one by one."""
     until = time.monotonic() + PATIENCE_SECONDS  # the real time of someone who waits
-    for item in list(waiting[:MOST_AT_ONCE]):
-        if time.monotonic() > until:
+    for number, item in enumerate(list(waiting[:MOST_AT_ONCE])):
+        if number and time.monotonic() > until:
             return
         yield item

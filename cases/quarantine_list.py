@@ -32,6 +32,7 @@ HEAD = 4096
 
 HEX_HEAD = 1024
 HEX_WIDTH = 16
+MOST_ALERTS = 50
 STATES = (("waiting", "Waiting"), ("replayed", "Replayed"), ("discarded", "Put aside"), ("all", "All"))
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
@@ -130,13 +131,16 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """One item with what it holds, what became of it, and what the reader may do with it."""
+    """One item with what it holds, what became of it, and what the reader may do with it.
+
+    `head` is None where it became an alert that the reader may not see.
+    """
 
     row: Row
     team: str
     team_slug: str
     digest: str
-    head: Head
+    head: Head | None
     discard_reason: str
     alerts: list[Alert]
     may_replay: bool
@@ -181,15 +185,16 @@ def detail(actor: Actor, ulid: str) -> Detail:
     item: Any = rows.annotate(head=Substr("body", 1, HEAD, output_field=BinaryField())).first()
     if item is None:
         raise NotFound("There is no such thing in quarantine, or it is not yours to see.")
-    became = quarantine.became(item) if item.replayed_at else []
+    alerts = access.alerts_for(actor).filter(ulid__in=quarantine.became(item)).order_by("-severity", "pk")
+    is_open = quarantine.is_open_to(actor, item)
     return Detail(
         row=row_of(item),
         team=item.team.name,
         team_slug=item.team.slug,
         digest=item.digest,
-        head=head_of(bytes(item.head or b""), size=item.size),
+        head=head_of(bytes(item.head or b""), size=item.size) if is_open else None,
         discard_reason=visible(item.discard_reason),
-        alerts=list(access.alerts_for(actor).filter(ulid__in=became).order_by("-severity", "pk")),
+        alerts=list(alerts[:MOST_ALERTS]),
         may_replay=access.permits(actor, Permission.WRITE_ALERTS, team=item.team_id),
         may_discard=access.permits(actor, Permission.TRIAGE_ALERTS, team=item.team_id),
     )

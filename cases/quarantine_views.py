@@ -47,8 +47,10 @@ def item(request: HttpRequest, ulid: str) -> HttpResponse:
 @signed_in
 def raw(request: HttpRequest, ulid: str) -> HttpResponse:
     """The bytes as they came: always a file to keep, never something that a browser would open."""
-    found = quarantine.quarantined_one_for(actor_of(request), ulid)
-    response = HttpResponse(bytes(found.body), content_type="application/octet-stream")
+    actor = actor_of(request)
+    found = quarantine.quarantined_one_for(actor, ulid)
+    body = quarantine.bytes_for(actor, found)
+    response = HttpResponse(body, content_type="application/octet-stream")
     response["Content-Disposition"] = f'attachment; filename="quarantine-{found.ulid}.bin"'
     response["X-Content-Type-Options"] = "nosniff"
     return response

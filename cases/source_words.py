@@ -104,8 +104,8 @@ def finding(row: SourceRow) -> str:
     if not most:
         return "No document in 24 h"
     return (
-        f"{row.documents} read and {row.quarantined} not readable in 24 h;"
-        f" the most, {most}, from {top.at.astimezone(UTC):%H:%M} UTC"
+        f"{row.documents:,} read and {row.quarantined:,} not readable in 24 h;"
+        f" the most, {most:,}, from {top.at.astimezone(UTC):%H:%M} UTC"
     )
 
 

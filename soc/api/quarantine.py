@@ -57,7 +57,7 @@ class QuarantinedWhole(QuarantinedOut):
 
     team = serializers.CharField()
     digest = serializers.CharField()
-    head = serializers.CharField()
+    head = serializers.CharField(allow_null=True, help_text="null: it became what the caller may not see")
     head_is_text = serializers.BooleanField()
     head_bytes = serializers.IntegerField()
     discard_reason = serializers.CharField()
@@ -193,9 +193,9 @@ def whole(found: Detail) -> dict[str, Any]:
     return shown(found.row) | {
         "team": found.team_slug,
         "digest": found.digest,
-        "head": found.head.text,
-        "head_is_text": found.head.is_text,
-        "head_bytes": found.head.shown,
+        "head": found.head.text if found.head else None,
+        "head_is_text": bool(found.head and found.head.is_text),
+        "head_bytes": found.head.shown if found.head else 0,
         "discard_reason": found.discard_reason,
         "alerts": [alert.ulid for alert in found.alerts],
     }
