@@ -45,15 +45,13 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
     """The draft of an alarm that began or ended. Raises `Unreadable` without its name."""
     if not isinstance(document, dict):
         raise Unreadable("an alarm of CloudWatch is an object")
-    told = _from_sns(document) if "AlarmName" in document else _from_event(document)
+    told = _told(document)
     if not told["name"]:
         raise Unreadable("an alarm has a name")
     state, before = told["state"] or "ALARM", told["before"]
     if state not in ("ALARM", "OK") or (state == "OK" and before not in ("", "ALARM")):
         return
-    parts = told["arn"].split(":")
-    account = next((a for a in (told["account"], *parts[4:5]) if traces.ACCOUNT.fullmatch(a)), "")
-    region = next((r for r in (told["region"], *parts[3:4]) if traces.REGION.fullmatch(r)), "")
+    account, region = _place(told)
     seen: datetime | None = moment(told["at"])
     kind = f"CloudWatch:{told['metric']}" if told["metric"] else "CloudWatch"
     resources = tuple(_resources(document))
@@ -76,6 +74,22 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
         is_resolved=state == "OK",
         raw=document,
     )
+
+
+def speaks_for(document: JSON) -> tuple[str, str]:
+    """The account and region of the alarm."""
+    return _place(_told(document))
+
+
+def _told(document: JSON) -> dict[str, str]:
+    return _from_sns(document) if at(document, "AlarmName") is not None else _from_event(document)
+
+
+def _place(told: dict[str, str]) -> tuple[str, str]:
+    parts = told["arn"].split(":")
+    account = next((a for a in (told["account"], *parts[4:5]) if traces.ACCOUNT.fullmatch(a)), "")
+    region = next((r for r in (told["region"], *parts[3:4]) if traces.REGION.fullmatch(r)), "")
+    return account, region
 
 
 def _from_sns(document: JSON) -> dict[str, str]:
