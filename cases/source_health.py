@@ -201,7 +201,9 @@ def overview(actor: Actor, *, at: datetime, source: str = "") -> Overview:
     sample, is_cut = _sample(actor, at=at, source=source)
     troubles = _troubles(actor, at=at, source=source)
     sees_counts = bool(_whole_teams(actor)) or actor.kind == "system"
-    names = {*voices, *hours, *waiting} - hearing.OWN
+    names = (
+        {*voices, *hours, *waiting} - hearing.OWN - {""}
+    )  # documents once did not say what they were read as
     rows = [
         _row(
             name,

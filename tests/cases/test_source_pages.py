@@ -385,8 +385,10 @@ def test_another_team_sees_nothing(outsider: Actor) -> None:
 def test_what_quell_says_of_itself_is_no_source(analyst: Actor) -> None:
     hour("quell", documents=5)
     hour("report", documents=5)
+    hour("", documents=5)
 
     assert source_health.overview(analyst, at=clock.now()).rows == []
+    assert "Nothing was heard yet" in read(make.browser(analyst), "sources")
 
 
 # --- what it costs ---------------------------------------------------------------------------------------
