@@ -201,9 +201,8 @@ def overview(actor: Actor, *, at: datetime, source: str = "") -> Overview:
     sample, is_cut = _sample(actor, at=at, source=source)
     troubles = _troubles(actor, at=at, source=source)
     sees_counts = bool(_whole_teams(actor)) or actor.kind == "system"
-    names = (
-        {*voices, *hours, *waiting} - hearing.OWN - {""}
-    )  # documents once did not say what they were read as
+    # Documents of early days do not say what they were read as.
+    names = {*voices, *hours, *waiting} - hearing.OWN - {""}
     rows = [
         _row(
             name,
