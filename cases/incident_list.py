@@ -43,7 +43,8 @@ class Filter:
     def of(cls, given: Mapping[str, str]) -> Filter:
         """From a query string; unknown words fall back to the default."""
         view = given.get("view", "open")
-        return cls(view=view if view in dict(VIEWS) else "open", q=given.get("q", "")[:200].strip())
+        q = given.get("q", "").replace("\0", "")[:200].strip()
+        return cls(view=view if view in dict(VIEWS) else "open", q=q)
 
     @property
     def query(self) -> str:

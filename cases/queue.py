@@ -62,7 +62,7 @@ class Filter:
             severity=severity if severity in FLOORS else "",
             account=account if account.isdigit() and len(account) == 12 else "",
             owner="me" if given.get("owner") == "me" else "",
-            q=refang(given.get("q", ""))[:200].strip(),
+            q=refang(given.get("q", "").replace("\0", ""))[:200].strip(),
         )
 
     @property

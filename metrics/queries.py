@@ -168,8 +168,11 @@ _LABEL: Mapping[By, Callable[[], Combinable]] = {
 
 
 def where(given: Mapping[str, str]) -> dict[By, str]:
-    """The filters among some query parameters: any slice but the month, `severity=high`."""
-    return {by: given[by] for by in _VALUE if by in given}
+    """The filters among some query parameters: any slice but the month, `severity=high`.
+
+    PostgreSQL takes no NUL; what holds one is like no value that there is.
+    """
+    return {by: given[by].replace("\0", "\ufffd") for by in _VALUE if by in given}
 
 
 # --- the cohort -----------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ class RequestId:
     """Gives each request an id, or keeps the one that a proxy gave it, in the answer and in every log line.
 
     It also refuses a body of unannounced length: the WSGI server would pass it on, Django would read
-    none of it, and an alert would be lost with a friendly answer.
+    none of it, and an alert would be lost with a friendly answer. A NUL in an address names nothing, and
+    PostgreSQL takes none in a question.
     """
 
     def __init__(self, get_response: Next) -> None:
@@ -46,6 +47,8 @@ class RequestId:
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             return errors.answer(request, status=411, detail="Send the body with a Content-Length header.")
+        if "\0" in request.path:
+            return errors.answer(request, status=404, detail="There is no such address.")
         return self.get_response(request)
 
 
