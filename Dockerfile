@@ -31,6 +31,7 @@ ENV PATH=/opt/quell/bin:$PATH \
     DJANGO_SETTINGS_MODULE=soc.settings \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2 \
     QUELL_DATA=/var/lib/quell
 # Static files are gathered into the image, below QUELL_DATA, so no volume may be mounted over that
 # directory itself. The key of this one command is never used again.
