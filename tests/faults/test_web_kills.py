@@ -45,7 +45,8 @@ class Run:
             "requests": len(self.answers),
             "kills": self.kills,
             "without_an_answer": tries[0],
-            "busy": tries[503] + tries[409],
+            "in_progress": tries[409],
+            "busy": tries[503],
             "failed": sum(count for status, count in tries.items() if status == 500),
             "told_again": sum("Idempotency-Replayed" in answer.headers for answer in self.answers),
             "violations": len(self.violations),
@@ -137,18 +138,18 @@ def _not_whole() -> Iterator[str]:
 
 
 def test_every_2xx_is_one_row_whoever_dies(tmp_path: Path) -> None:
-    done = run(tmp_path, seconds=10)
+    done = run(tmp_path, seconds=6)
 
     assert done.violations == []
     figures = done.figures
-    assert figures["kills"] >= 20, figures
-    assert figures["requests"] >= 200, figures
+    assert figures["kills"] >= 10, figures
+    assert figures["requests"] >= 100, figures
     assert figures["without_an_answer"] >= 20, "the kills did hit requests"
     assert figures["failed"] == 0
 
 
 def test_answers_lost_after_the_commit_are_told_again(tmp_path: Path) -> None:
-    done = run(tmp_path, seconds=6, plant="slow-answers")
+    done = run(tmp_path, seconds=4, plant="slow-answers")
 
     assert done.violations == []
     assert done.figures["told_again"] >= 1, done.figures
@@ -172,7 +173,7 @@ def test_a_minute_of_kills(tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_defect_is_found(tmp_path: Path, plant: str, says: str) -> None:
-    done = run(tmp_path, seconds=6, plant=plant)
+    done = run(tmp_path, seconds=4, plant=plant)
 
     assert [one for one in done.violations if says in one], (done.figures, done.violations[:5])
 

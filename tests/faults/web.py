@@ -59,9 +59,9 @@ class Web:
         found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in found if _parent(pid) == self.master]
 
-    def memory(self) -> dict[int, int]:
-        """Resident memory of each worker, in KiB."""
-        return {pid: _kib(pid) for pid in self.workers()}
+    def memory(self, what: str) -> dict[int, int]:
+        """A figure of /proc/PID/status of each worker, in MiB: `RssAnon` its own memory, `VmHWM` the peak."""
+        return {pid: _mib(pid, what) for pid in self.workers()}
 
     def answers(self) -> bool:
         return answer(f"http://{ports.LOOPBACK}:{self.port}/healthz") == 200
@@ -151,6 +151,8 @@ class Connection:
                 self._http.request("POST", post.path, post.body, {**headers, **post.headers})
             got = self._http.getresponse()
             body = got.read()
+            if got.status == 413:  # gunicorn closes what it did not read to the end, and does not say so
+                self._http.close()
         except (OSError, http.client.HTTPException):
             self._http.close()
             raise
@@ -236,6 +238,6 @@ def _started(pid: int) -> int:
     return int(fields[19]) if fields else 0
 
 
-def _kib(pid: int) -> int:
+def _mib(pid: int, what: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+    return int(next(line for line in lines if line.startswith(f"{what}:")).split()[1]) // 1024
