@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from cases.collecting.notices import Location
 from cases.decoding import BOM
+from cases.sources import vpc_flow
 from lib import aws
 
 OBJECT_BYTES = 32 * 1024 * 1024
@@ -56,8 +57,8 @@ def fetch(location: Location, *, region: str) -> Iterator[bytes]:
 
 def pieces(data: bytes) -> Iterator[bytes]:
     """The bytes as bodies of at most about `PIECE`, each whole in itself. Raises `Unfit`."""
-    if len(data) <= PIECE:
-        yield data
+    if len(data) <= PIECE or vpc_flow.reads(data):
+        yield data  # what is alarming in flow logs shows in the whole of them; they are read line by line
         return
     try:
         whole = data.removeprefix(BOM).decode("utf-8")
