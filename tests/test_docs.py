@@ -11,16 +11,19 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.urls import Resolver404, resolve
 
+from cases.sources.registry import sources
 from identity.permissions import KEY_SCOPES
 from launcher import cli, layout
 from soc import env
+from tests.api.test_access import ROUTES
 
 pytestmark = pytest.mark.fast
 
 DOCUMENTS = [
     layout.ROOT / name
     for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/settings.md")
-] + sorted((layout.ROOT / "docs" / "adr").glob("*.md"))
+] + sorted((layout.ROOT / "docs").glob("[ah]*/*.md"))
+INTAKE = layout.ROOT / "docs" / "howto" / "point-alerts-here.md"
 
 TOP = r"(?:soc|containment|metrics|cases|estate|identity|audit|lib|simulator|launcher|tests|docs|templates)"
 QUOTED = re.compile(r"`([^`\n]+)`")
@@ -124,10 +127,26 @@ def test_the_addresses_of_the_readme_are_answered() -> None:
             pytest.fail(f"README.md names {address}, which has no view")
 
 
-def test_the_scopes_and_options_of_the_readme_exist() -> None:
-    written = text(layout.ROOT / "README.md")
-    (scopes,) = re.findall(r"--scopes (\S+?)\)", written)
-    assert set(scopes.split(",")) <= KEY_SCOPES
+def test_the_page_of_intake_names_every_source_and_no_other() -> None:
+    assert [row[0].strip("`") for row in table(INTAKE, "Source")] == list(sources())
+
+
+def test_the_page_of_intake_names_every_hook_and_every_tool_with_a_door() -> None:
+    named = [row[0].strip("`") for row in table(INTAKE, "Send to")]
+    pages = re.findall(r"`(/[\w/-]+)`", text(INTAKE))
+    found = {str(resolve(PLACEHOLDER.sub("auto", address)).url_name) for address in (*named, *pages)}
+    doors = {name for name in ROUTES if name.startswith(("hook-", "compat-"))}
+    assert {name for name in doors if name.startswith("hook-")} <= found
+    assert {name.split("-")[1] for name in doors} == {
+        name.split("-")[1] for name in found if name.startswith(("hook-", "compat-"))
+    }
+
+
+@pytest.mark.parametrize("document", [layout.ROOT / "README.md", INTAKE], ids=lambda path: path.name)
+def test_the_scopes_and_options_that_a_document_names_exist(document: Path) -> None:
+    written = text(document)
+    for scopes in re.findall(r"--scopes ([\w:,]+)", written):
+        assert set(scopes.split(",")) <= KEY_SCOPES
     for command, arguments in re.findall(r"\./quell manage (\w+)((?: --?[\w-]+ (?:'[^']*'|\S+))+)", written):
         parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
         known = {option for action in parser._actions for option in action.option_strings}
