@@ -139,7 +139,8 @@ class Named:
         for name, value in self.leaves:
             bare = _bare(name.rpartition(".")[2])
             kind = traces.kind_of(value)
-            if kind in ("ip", "md5", "sha1", "sha256"):
+            # An id may look like a hash: GuardDuty's are 32 hexadecimal digits.
+            if kind == "ip" or (kind in ("md5", "sha1", "sha256") and not bare.endswith("id")):
                 yield Observable(kind=kind, value=value)
             elif bare in HOSTS:
                 yield Observable(kind="host", value=value)

@@ -130,30 +130,37 @@ class Ground:
 def ground_of(fields: Iterable[tuple[str, str]]) -> Ground:
     """The account, region and resources that named values tell of; the name may be empty.
 
-    A value in a field of that name counts before what ARNs say.
+    A value in a field of that name counts before what ARNs say, and one further out before one further in:
+    `recipientAccountId` before `userIdentity.accountId`.
     """
-    told: dict[str, set[str]] = {"account": set(), "region": set(), "arn account": set(), "arn region": set()}
+    accounts: dict[int, set[str]] = {}
+    regions: dict[int, set[str]] = {}
+    of_arns: dict[str, set[str]] = {"account": set(), "region": set()}
     resources: dict[tuple[str, str], Resource] = {}
     for name, value in fields:
-        bare = re.sub(r"[^a-z0-9]", "", name.lower())
-        if bare in ACCOUNT_NAMES and ACCOUNT.fullmatch(value):
-            told["account"].add(value)
-        if bare in REGION_NAMES and REGION.fullmatch(value):
-            told["region"].add(value)
+        depth, names = name.count("."), {_bare(name), _bare(name.rpartition(".")[2])}
+        if names & ACCOUNT_NAMES and ACCOUNT.fullmatch(value):
+            accounts.setdefault(depth, set()).add(value)
+        if names & REGION_NAMES and REGION.fullmatch(value):
+            regions.setdefault(depth, set()).add(value)
         found = resource_of(value)
         if found is None:
             continue
         if found.arn:
             _, _, _, region, account, _ = found.arn.split(":", 5)
-            told["arn account"] |= {account} if ACCOUNT.fullmatch(account) else set()
-            told["arn region"] |= {region} if region else set()
+            of_arns["account"] |= {account} if ACCOUNT.fullmatch(account) else set()
+            of_arns["region"] |= {region} if region else set()
         if len(resources) < MOST_RESOURCES:
             resources.setdefault((found.type, found.id), found)
     return Ground(
-        account=_only(told["account"] or told["arn account"]),
-        region=_only(told["region"] or told["arn region"]),
+        account=_only(accounts[min(accounts)] if accounts else of_arns["account"]),
+        region=_only(regions[min(regions)] if regions else of_arns["region"]),
         resources=tuple(resources.values()),
     )
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def resource_of(value: str) -> Resource | None:
