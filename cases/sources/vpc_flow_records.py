@@ -312,7 +312,8 @@ def _named(document: JSON, *, is_lenient: bool = False) -> dict[str, str]:
             value = text(document, name, most=100)
             if value and value.lower() not in ("null", "none"):
                 found.setdefault(_known(name), value)
-    if not is_lenient and not ADDRESSES & set(found):
+    # Queries at a resolver have a srcaddr too.
+    if not is_lenient and not {"dstaddr", "pkt-dstaddr"} & set(found):
         raise Unreadable("not a record of a VPC flow log")
     return found
 
