@@ -153,24 +153,15 @@ def _happened(event: JSON) -> datetime | None:
 def _identity(event: JSON, detection: Detection, happened: datetime | None) -> str:
     """What makes it this one: the event, or the principal and hour where the rule counts by hours."""
     if detection.is_hourly and happened is not None:
-        return traces.digest(
-            [principal_of(event), text(event, "awsRegion"), happened.strftime("%Y-%m-%dT%H")]
-        )
+        hour = happened.strftime("%Y-%m-%dT%H")
+        # What was denied stays apart from what was done.
+        return traces.digest([principal_of(event), text(event, "awsRegion"), hour, facts.outcome_of(event)])
     told = text(event, "eventID", most=100)
     if UUID.fullmatch(told):
         return told.lower()
     # Ids like "1" are chosen by whoever wrote the event, and say nothing.
-    parts = (
-        "eventTime",
-        "eventSource",
-        "eventName",
-        "awsRegion",
-        "requestID",
-        "sourceIPAddress",
-        "errorCode",
-    )
     asked = json.dumps([at(event, "requestParameters"), at(event, "responseElements")], sort_keys=True)
-    return traces.digest([told, principal_of(event), *(text(event, name) for name in parts), asked])
+    return traces.digest([told, principal_of(event), *(text(event, name) for name in TOLD), asked])
 
 
 def _observables(event: JSON, address: str) -> Iterator[Observable]:
