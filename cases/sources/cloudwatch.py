@@ -32,6 +32,7 @@ OF_DIMENSION = {
 
 def matches(document: JSON) -> bool:
     """Whether this is surely about an alarm of CloudWatch."""
+    document = _opened(document)
     if not isinstance(document, dict):
         return False
     if document.get("detail-type") == CHANGE or text(document, "alarmData", "alarmName"):
@@ -43,6 +44,7 @@ def matches(document: JSON) -> bool:
 
 def parse(document: JSON) -> Iterator[AlertDraft]:
     """The draft of an alarm that began or ended. Raises `Unreadable` without its name."""
+    document = _opened(document)
     if not isinstance(document, dict):
         raise Unreadable("an alarm of CloudWatch is an object")
     told = _told(document)
@@ -54,7 +56,7 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
     account, region = _place(told)
     seen: datetime | None = moment(told["at"])
     kind = f"CloudWatch:{told['metric']}" if told["metric"] else "CloudWatch"
-    resources = tuple(_resources(document))
+    resources, priority = tuple(_resources(document)), severity_of(text(document, "Priority"))
     yield AlertDraft(
         source=ID,
         external_id=(told["arn"] or f"{account}:{region}:{told['name']}")[:300],
@@ -62,7 +64,7 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
         fingerprint=(ID, account, region, told["name"]),
         title=told["name"][:500],
         summary="\n\n".join(filter(None, (told["description"], told["reason"])))[:20_000],
-        severity=severity_of(text(document, "Priority")) or Band.MEDIUM.severity,
+        severity=Band.MEDIUM.severity if priority is None else priority,
         type=kind[:200],
         account=account,
         region=region,
@@ -76,9 +78,15 @@ def parse(document: JSON) -> Iterator[AlertDraft]:
     )
 
 
+def _opened(document: JSON) -> JSON:
+    """What is in `Message`, where a program read the notification's text before it handed it on."""
+    inner = at(document, "Message")
+    return inner if isinstance(inner, dict) and "AlarmName" in inner else document
+
+
 def speaks_for(document: JSON) -> tuple[str, str]:
     """The account and region of the alarm."""
-    return _place(_told(document))
+    return _place(_told(_opened(document)))
 
 
 def _told(document: JSON) -> dict[str, str]:

@@ -24,8 +24,8 @@ from lib.fields import FieldMap
 ID = "generic"
 
 TITLES = (
-    "title", "alertname", "alerttitle", "shortdescription", "subject", "searchname", "rulename", "name",
-    "summary", "signature", "message", "msg", "description", "text",
+    "title", "alertname", "alarmname", "alerttitle", "shortdescription", "subject", "searchname", "rulename",
+    "name", "summary", "signature", "message", "msg", "description", "text",
 )  # fmt: skip
 SUMMARIES = ("description", "summary", "details", "message", "text", "fulllog", "comments", "reason")
 SEVERITIES = ("severity", "alertseverity", "level", "urgency", "priority", "criticality", "riskscore")
