@@ -627,6 +627,8 @@ class TestPackedFiles:
             gzip.compress(b'{"findings": []}'),
             gzip.compress(b"\x00" * 10_000),
         ],
+        # The bytes hold the time at which they were packed, which each of pytest's workers has its own of.
+        ids=["nothing", "object", "two bytes", "no gzip", "flow logs", "findings", "zeros"],
     )
     def test_what_is_not_surely_cloudtrails_is_left_to_others(self, body: bytes) -> None:
         assert not cloudtrail.reads(body)
