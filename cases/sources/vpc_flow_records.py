@@ -58,9 +58,12 @@ GZIP = b"\x1f\x8b"
 
 NAME = re.compile(r"(?:\$\{)?([a-z][a-z0-9_-]{1,60})\}?")
 USUAL = re.compile(
+    r"(?:\d{4}-\d\d-\d\dT[0-9:.]{8,15}Z )?"
     r"\d{1,2} (?:\d{12}|unknown) (?:eni-[0-9a-f]{8,17}|-)(?: [0-9a-f.:-]+){9}"
     r" (?:ACCEPT|REJECT|-) (?:OK|NODATA|SKIPDATA)"
 )
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]{8,15}Z")
+"""What CloudWatch Logs puts before each line that it exports to S3."""
 LONE_MESSAGE = re.compile(r'\s*\{\s*"message"\s*:\s*"([^"\\]{1,4000})(?:\\n)?"\s*\}')
 MESSAGE = re.compile(
     r'message\\*"\s*:\s*\\*"\d{1,2} (?:\d{12}|unknown) (?:eni-[0-9a-f]{8,17}|-) [0-9a-f.:-]+ [0-9a-f.:-]+ '
@@ -120,10 +123,12 @@ class Flow:
 
 def header_of(line: str) -> list[str] | None:
     """The names of fields that a header line gives, in its order; None for a line that is none."""
-    found = [NAME.fullmatch(token) for token in line.split()]
-    if not found or not all(found):
-        return None
-    names = [match.group(1).replace("_", "-") for match in found if match]
+    names: list[str] = []
+    for token in line.split():
+        found = NAME.fullmatch(token)
+        if found is None:
+            return None
+        names.append(found.group(1).replace("_", "-"))
     known = KNOWN.intersection(names)
     if len(known) < 3 or not known & {*ADDRESSES, "interface-id"} or len(set(names)) < len(names):
         return None
@@ -320,6 +325,8 @@ def _named(document: JSON, *, is_lenient: bool = False) -> dict[str, str]:
 
 def _columns(names: list[str], line: str) -> dict[str, str]:
     values = line.split()
+    if len(values) == len(names) + 1 and STAMP.fullmatch(values[0]):
+        del values[0]
     if len(values) != len(names):
         raise Unreadable(f"{len(values)} fields instead of {len(names)}")
     if not line.isprintable():

@@ -110,6 +110,7 @@ JSON_MESSAGE = json.dumps(message(line(), line())).encode()
         SPELLED.replace(b"\n", b"\r\n\r\n"),
         gzip.compress(SPELLED),
         gzip.compress(body(line())) + gzip.compress(body(line(target="203.0.113.9"))),
+        body(f"2026-11-20T09:00:00.000Z {line()}", f"2026-11-20T09:00:00.000Z {line()}"),  # exported to S3
         custom("10.0.1.5", BAD).encode(),
         custom("10.0.1.5", "10.0.0.9", pkt_dstaddr=BAD).encode(),  # behind a NAT gateway
         custom("10.0.1.5", BAD, colour="x").replace("srcaddr", "${srcaddr}").encode(),
