@@ -12,12 +12,13 @@ DHCP, the instance metadata service.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import islice
 
 from cases.decoding import JSON
@@ -56,18 +57,6 @@ them apart, so they count."""
 GATEWAY_ENDPOINT = "7"
 REMOTE = frozenset({22, 23, 3389, 5900, 5985, 5986})
 TCP, UDP = 6, 17
-
-INSIDE = tuple(
-    ip_network(network)
-    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-)
-NOWHERE = tuple(
-    ip_network(network)
-    for network in (
-        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
-        *("::/127", "fe80::/10", "ff00::/8"),
-    )
-)
 
 MOST_KEPT = 50
 """Records that an alert keeps; it counts all of them."""
@@ -127,14 +116,29 @@ class Side(Enum):
     NOWHERE = "nowhere"
 
 
+NETWORKS = {
+    Side.INSIDE: ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    Side.NOWHERE: (
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
+        *("::/127", "fe80::/10", "ff00::/8"),
+    ),
+}
+RANGES = [
+    (network.network_address.packed, network.broadcast_address.packed, side)
+    for side, networks in NETWORKS.items()
+    for network in map(ip_network, networks)
+]
+
+
 @lru_cache(maxsize=20_000)
 def side_of(address: str) -> Side:
     """Private is what is of the VPC, of one connected to it, or of the company's own network."""
-    spelled = ip_address(address)
-    for networks, side in ((INSIDE, Side.INSIDE), (NOWHERE, Side.NOWHERE)):
-        if any(spelled.version == network.version and spelled in network for network in networks):
-            return side
-    return Side.OUTSIDE
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address.partition("%")[0])
+    return next(
+        (side for first, last, side in RANGES if len(first) == len(packed) and first <= packed <= last),
+        Side.OUTSIDE,
+    )
 
 
 @dataclass(kw_only=True)

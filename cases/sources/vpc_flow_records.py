@@ -195,7 +195,8 @@ def canonical(value: str, name: str = "address") -> str:
     except (OSError, ValueError):
         pass
     try:
-        return str(ip_address(value[:100]))
+        found = ip_address(value[:100])
+        return str(getattr(found, "ipv4_mapped", None) or found)
     except ValueError as failure:
         raise Unreadable(f"{name} is not an address") from failure
 
