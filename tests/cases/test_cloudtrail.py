@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from cases.sources.registry import source_of
 from cases.sources.types import AlertDraft, Allowed
 from estate.models import Environment, OrganizationalUnit
 from identity.actors import SYSTEM
+from launcher import layout
 from lib import clock
 from soc import checks
 from tests import make
@@ -58,6 +60,7 @@ from tests.cases.trail import (
 fast = pytest.mark.fast
 database = pytest.mark.django_db
 
+PAGE = layout.ROOT / "docs" / "howto" / "detect-in-cloudtrail.md"
 STOPPED = RULES["trail-stopped"][0]
 QUIET = call("ec2", "DescribeInstances", readOnly=True)
 
@@ -119,6 +122,14 @@ class TestRules:
         assert len(draft.summary.splitlines()[0]) > 40
         assert "account 111122223333 in " in draft.summary
         assert (draft.account, draft.source, draft.raw) == (PRODUCTION, "cloudtrail", RULES[name][0])
+
+    def test_the_page_about_them_names_each_and_every_fact(self) -> None:
+        page = PAGE.read_text(encoding="utf-8")
+        for detection in shelf_with("").detections.values():
+            severity = detection.severity_in("production")
+            row = f"| `{detection.name}` | {detection.rule.title} | {severity} | "
+            assert row + ", ".join(detection.rule.techniques) in page
+        assert set(re.findall(r"\| `(quell\.\w+)` \|", page)) == set(facts.FACTS)
 
     def test_nobody_else_writes_what_we_wrote(self) -> None:
         for path in OWN.glob("*.yml"):
