@@ -25,6 +25,7 @@ from cases.decoding import BOM, JSON, Broken, Document, Unreadable
 from cases.sources import envelopes
 from cases.sources.reading import at, objects, text, texts
 from cases.sources.traces import ACCOUNT, IDS, REGION
+from lib import clock
 
 DEFAULT = [
     "version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol",
@@ -53,6 +54,8 @@ MOST_MEMBERS = 1_000
 MOST_DIGITS = 19
 LATEST = 4_102_444_800
 """Times are seconds; what would lie beyond 2100 is something else."""
+AHEAD = 24 * 60 * 60
+"""Seconds that a record may lie ahead: of an alert of later intake would refuse the whole part."""
 HEAD, CHUNK = 4 * 1024, 64 * 1024
 GZIP = b"\x1f\x8b"
 
@@ -454,6 +457,7 @@ class _Part:
     lines: list[JSON] = field(default_factory=list)
     broken: list[bytes] = field(default_factory=list)
     size: int = 0
+    latest: float = field(default_factory=lambda: clock.now().timestamp() + AHEAD)
     complaint: str = ""
     place: int = 0
 
@@ -466,7 +470,9 @@ class _Part:
         self.size += len(line)
         try:
             spelled = line.decode("utf-8")
-            flow_of(_columns(self.names, spelled), line=spelled)
+            flow = flow_of(_columns(self.names, spelled), line=spelled)
+            if flow.end is not None and flow.end > self.latest:
+                raise Unreadable("it lies in the future")
             self.lines.append(spelled)
         except UnicodeDecodeError:
             self._refuse(number, line, "it is not UTF-8")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import ingest
+from cases.collecting import objects
 from cases.decoding import JSON, Broken, Document, Unreadable
 from cases.models import Alert, Quarantined, RawDocument
 from cases.sources import vpc_flow
@@ -504,14 +505,14 @@ def test_files_without_anything_alarming_pass_and_are_heard(past: int) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("bad_address")
-def test_records_of_tomorrow_are_kept_and_not_believed(past: int) -> None:
-    received = receive(body(line(start=past + 4 * 86400)))
+def test_records_of_tomorrow_are_kept_and_cost_no_other(past: int) -> None:
+    received = receive(body(line(start=past), line(start=past + 4 * 86400)))
 
-    assert not received.alerts
+    assert [one.outcome.value for one in received.alerts] == ["created"]
     [held] = received.quarantined
-    assert held.reason == "lies in the future"
-    row = Quarantined.objects.get()
-    assert receive(bytes(row.body)).quarantined[0].reason == "lies in the future"
+    assert held.reason.endswith("the first is line 2: it lies in the future")
+    told = receive(json.dumps(message(line(start=past + 4 * 86400))).encode()).quarantined
+    assert ["future" in one.reason for one in told] == [True]
 
 
 @pytest.mark.fast
@@ -530,3 +531,16 @@ def test_records_of_tomorrow_are_kept_and_not_believed(past: int) -> None:
 def test_what_holds_no_records_is_unreadable(document: Any) -> None:
     with pytest.raises(Unreadable):
         list(vpc_flow.detect(document, GROUND))
+
+
+@pytest.mark.fast
+def test_an_object_of_s3_that_is_cut_into_bodies_keeps_every_record() -> None:
+    header = " ".join(records.DEFAULT)
+    rows = [line(f"10.{n // 62500}.{n // 250 % 250}.{n % 250}", "203.0.113.9") for n in range(12_000)]
+
+    pieces = list(objects.pieces(body(header, *rows)))
+
+    told = [flow.line for piece in pieces for one in parts(piece)[0] for flow in records.flows_in(one.value)]
+    assert len(pieces) > 1
+    assert all(vpc_flow.reads(piece) for piece in pieces)
+    assert told == rows
