@@ -297,6 +297,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AlertStatus": "soc.api.openapi.ALERT_STATUS",
         "IncidentStatus": "soc.api.openapi.INCIDENT_STATUS",
+        "SourceState": "soc.api.openapi.SOURCE_STATE",
+        "PlaceState": "soc.api.openapi.PLACE_STATE",
+        "QuarantineState": "soc.api.openapi.QUARANTINE_STATE",
     },
 }
 

@@ -7,11 +7,16 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from cases.quarantine_list import STATES
+from cases.source_health import Health
 from cases.words import AlertStatus, Phase
 
-# Choices that share the field name `status`, so that each gets a name of its own (see the settings).
+# Choices that share a field name (`status`, `state`), so that each gets a name of its own (see the settings).
 ALERT_STATUS = [status.value for status in AlertStatus]
 INCIDENT_STATUS = [phase.value for phase in Phase]
+SOURCE_STATE = [health.value for health in Health]
+PLACE_STATE = ["heard", "fell_silent", "never_heard", "awaited"]
+QUARANTINE_STATE = [word for word, _ in STATES[:3]]
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

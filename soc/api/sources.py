@@ -12,11 +12,12 @@ from rest_framework.views import APIView
 
 from cases import silence, source_health, source_words
 from cases.models import Heard
-from cases.source_health import Health, Hour, Latency, SourceRow
+from cases.source_health import Hour, Latency, SourceRow
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
 from lib.errors import NotFound
+from soc.api.openapi import PLACE_STATE, SOURCE_STATE
 from soc.api.pagination import CursorPage
 
 
@@ -43,7 +44,7 @@ class SourceOut(serializers.Serializer[Any]):
     """One source; what was counted for a whole team is null for who sees no whole team."""
 
     source = serializers.CharField()  # type: ignore[assignment] # REST framework has one of that name
-    state = serializers.ChoiceField(choices=[health.value for health in Health])
+    state = serializers.ChoiceField(choices=SOURCE_STATE)
     reasons = serializers.ListField(child=serializers.CharField())
     last_at = serializers.DateTimeField(allow_null=True)
     places = serializers.IntegerField(help_text="accounts and regions that it was or should be heard of")
@@ -65,12 +66,12 @@ class SourcePage(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True)
 
 
-class PlaceOut(serializers.Serializer[Any]):
+class HeardPlaceOut(serializers.Serializer[Any]):
     """Where a source was or should be heard. `silent_after`: in seconds; null where silence means nothing."""
 
     account = serializers.CharField()
     region = serializers.CharField()
-    state = serializers.ChoiceField(choices=["heard", "fell_silent", "never_heard", "awaited"])
+    state = serializers.ChoiceField(choices=PLACE_STATE)
     first_at = serializers.DateTimeField(allow_null=True)
     last_at = serializers.DateTimeField(allow_null=True)
     expected_since = serializers.DateTimeField(allow_null=True)
@@ -81,7 +82,7 @@ class PlaceOut(serializers.Serializer[Any]):
 class PlacePage(serializers.Serializer[Any]):
     """One page of places."""
 
-    results = PlaceOut(many=True)
+    results = HeardPlaceOut(many=True)
     next = serializers.URLField(allow_null=True)
 
 
