@@ -15,6 +15,7 @@ import pytest
 
 from cases.models import Alert
 from cases.sources import heartbeat
+from cases.sources.detections import shelf
 from launcher import layout
 from lib import aws
 from simulator.server import Simulator
@@ -145,6 +146,40 @@ def test_each_event_has_one_rule_and_passes_the_central_one(rule: str, event: di
 )
 def test_other_events_stay_where_they_are(event: dict[str, Any]) -> None:
     assert not [name for name, pattern in _rules("member.yaml").items() if _meets(pattern, event)]
+
+
+NOT_SENT = {
+    "reads": (
+        "BatchGetSecretValue DescribeInstanceAttribute GetFederationToken GetParameter GetParameters"
+        " GetParametersByPath GetPasswordData GetSecretValue GetSessionToken GetSigninToken ListSecrets"
+        " AssumeRoleWithSAML"
+    ),
+    "data events": "CopyObject PutObject PutObjectAcl UploadPart UploadPartCopy",
+    "used all day by services": "CreateGrant CreateKey",
+    "sign-ins, which SignIns sends": "ConsoleLogin SwitchRole UserAuthentication",
+}
+"""Events that a rule of ours looks for and the stack does not send as calls: the trail's files have them."""
+
+LONGEST_PATTERN = 2048
+"""https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+
+
+def test_every_call_that_a_rule_of_ours_looks_for_is_sent_or_said_not_to_be() -> None:
+    sought = {name for one in shelf().detections.values() for name in one.rule.names or ()}
+    sent = [
+        name.lower()
+        for pattern in _rules("member.yaml").values()
+        for name in pattern.get("detail", {}).get("eventName", [])
+    ]
+    unsent = {name.lower() for names in NOT_SENT.values() for name in names.split()}
+
+    assert sought - set(sent) == unsent
+    assert len(sent) == len(set(sent)), "one rule for each"
+
+
+def test_each_pattern_is_short_enough() -> None:
+    for name, pattern in _rules("member.yaml").items():
+        assert len(json.dumps(pattern, separators=(",", ":"))) <= LONGEST_PATTERN, name
 
 
 def test_the_heartbeat_is_one_that_quell_reads() -> None:
