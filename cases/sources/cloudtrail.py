@@ -24,7 +24,7 @@ from cases.sources import envelopes, traces
 from cases.sources.cloudtrail_resources import name_of, principal_of, resources_of
 from cases.sources.detections import Detection, shelf
 from cases.sources.reading import at, text, time_or_none
-from cases.sources.types import AlertDraft, Ground, Observable, Place
+from cases.sources.types import AlertDraft, Ground, Nowhere, Observable, Place
 
 ID = "cloudtrail"
 
@@ -58,7 +58,7 @@ def matches(document: JSON) -> bool:
 
 def parse(document: JSON) -> Iterator[AlertDraft]:
     """The drafts as far as they need no ground: `detect` is what intake asks."""
-    return detect(document, _Nowhere())
+    return detect(document, Nowhere())
 
 
 def detect(document: JSON, ground: Ground) -> Iterator[AlertDraft]:
@@ -92,24 +92,6 @@ def _event(document: JSON) -> dict[str, JSON] | None:
 
 def _is_digest(document: dict[str, JSON]) -> bool:
     return "digestS3Object" in document and "digestEndTime" in document
-
-
-class _Nowhere:
-    """The ground of which nothing is known."""
-
-    def allowed_for(self, account: str) -> None:
-        del account
-
-    def place_of(self, address: str) -> None:
-        del address
-
-    def indicator_of(self, address: str) -> str:
-        del address
-        return ""
-
-    def environment_of(self, account: str) -> str:
-        del account
-        return ""
 
 
 # --- drafts --------------------------------------------------------------------------------------------

@@ -68,6 +68,24 @@ class Ground(Protocol):
         """`production`, `sandbox` …; empty for an account that is not known."""
 
 
+class Nowhere:
+    """The ground (`Ground`) of which nothing is known: what a detection finds by the document alone."""
+
+    def allowed_for(self, account: str) -> None:
+        del account
+
+    def place_of(self, address: str) -> None:
+        del address
+
+    def indicator_of(self, address: str) -> str:
+        del address
+        return ""
+
+    def environment_of(self, account: str) -> str:
+        del account
+        return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlertDraft:
     """One detection as its sender tells it, not yet stored.

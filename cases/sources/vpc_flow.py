@@ -24,7 +24,7 @@ from itertools import islice
 from cases.decoding import JSON
 from cases.sources import traces
 from cases.sources import vpc_flow_records as records
-from cases.sources.types import AlertDraft, Ground, Observable, Place, Resource
+from cases.sources.types import AlertDraft, Ground, Nowhere, Observable, Place, Resource
 from cases.sources.vpc_flow_records import Flow
 from cases.words import Band
 
@@ -71,7 +71,7 @@ def matches(document: JSON) -> bool:
 
 def parse(document: JSON) -> Iterator[AlertDraft]:
     """The drafts as far as they need no ground: `detect` is what intake asks."""
-    return detect(document, _Nowhere())
+    return detect(document, Nowhere())
 
 
 def detect(document: JSON, ground: Ground) -> Iterator[AlertDraft]:
@@ -88,24 +88,6 @@ def speaks_for(document: JSON) -> tuple[str, str]:
         if flow.account:
             return flow.account, flow.region
     return "", ""
-
-
-class _Nowhere:
-    """The ground of which nothing is known."""
-
-    def allowed_for(self, account: str) -> None:
-        del account
-
-    def place_of(self, address: str) -> None:
-        del address
-
-    def indicator_of(self, address: str) -> str:
-        del address
-        return ""
-
-    def environment_of(self, account: str) -> str:
-        del account
-        return ""
 
 
 class Side(Enum):
