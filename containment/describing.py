@@ -24,6 +24,7 @@ from containment.types import (
     Place,
     Plan,
     Read,
+    Refused,
     Step,
     Target,
     plain,
@@ -31,6 +32,11 @@ from containment.types import (
 from lib.canonical import JSON
 
 GLOBAL_SERVICES = frozenset({"iam", "organizations", "cloudfront", "route53"})
+HOME_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""Where a partition's services without regions are asked.
+https://docs.aws.amazon.com/general/latest/gr/iam-service.html"""
+
+OF_ORGANIZATION = frozenset({"organizations", "sso-admin", "identitystore"})
 
 
 class Ref(dict[str, Any]):
@@ -88,7 +94,11 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Everything planning may know. Names, tags and Sids come from `mark`: nothing random, no clock."""
+    """Everything planning may know. Names, tags and Sids come from `mark`: nothing random, no clock.
+
+    `exempt` are the principals (role and user ARNs, sorted) whom no deny may hit: Quell's own roles in
+    the target's account and the account's break-glass principals.
+    """
 
     id: str
     target: Target
@@ -96,6 +106,8 @@ class Context:
     duty: Duty
     places: Mapping[str, Place]
     reader: Reader
+    partition: str = "aws"
+    exempt: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -112,15 +124,33 @@ class Context:
         """Tags of whatever this action makes."""
         return [{"Key": "quell:action", "Value": self.id}]
 
+    def arn(self, service: str, resource: str, *, region: str = "", account: str | None = None) -> str:
+        """An ARN in the target's partition and account; give `account=""` where the form has none.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+        """
+        owner = self.target.account if account is None else account
+        return f"arn:{self.partition}:{service}:{region}:{owner}:{resource}"
+
+    @property
+    def home(self) -> str:
+        """The region in which the partition's services without regions are asked."""
+        return HOME_REGIONS.get(self.partition, "us-east-1")
+
     def at(self, where: str = "target", *, region: str = "") -> Place:
-        """A place by its role in the plan: target, management, identity, forensic or edge."""
-        place = self.places[where]
+        """A place by its role in the plan: target, management, identity, forensic or edge.
+
+        Raises `Refused` where the estate has no such place.
+        """
+        place = self.places.get(where)
+        if place is None:
+            raise Refused(f"the estate names no {where} account")
         return replace(place, region=region or place.region)
 
     def aws(self, service: str, where: str = "target", *, region: str = "") -> Service:
-        """A service at a place; services without regions are asked in us-east-1."""
-        home = "us-east-1" if service in GLOBAL_SERVICES else region
-        duty = Duty.ORGANIZATION if service == "organizations" else self.duty
+        """A service at a place; services without regions are asked in the partition's home region."""
+        home = self.home if service in GLOBAL_SERVICES else region
+        duty = Duty.ORGANIZATION if service in OF_ORGANIZATION else self.duty
         return Service(name=service, place=self.at(where, region=home), duty=duty)
 
     def read(self, read: Read) -> Any:

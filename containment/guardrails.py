@@ -25,8 +25,8 @@ def objection(declared: type[ActionType], target: Target, account: Account | Non
         return f"{account.name} is protected: it is the {account.environment} account or marked so"
     if target.type in ("role", "user") and target.id.startswith(RESPONDER_PREFIX):
         return f"{target.id} is one of Quell's own principals"
-    if target.arn and target.arn in own_roles(account):
-        return f"{target.arn} is one of Quell's own roles"
+    if target.arn and target.arn in exempt(account):
+        return f"{target.arn} is one of Quell's own roles or a break-glass principal"
     return ""
 
 
@@ -34,6 +34,11 @@ def own_roles(account: Account) -> frozenset[str]:
     """The roles by which Quell gets into an account."""
     named = (account.read_role, account.evidence_role, account.contain_role, account.organization_role)
     return frozenset(role for role in named if role)
+
+
+def exempt(account: Account) -> tuple[str, ...]:
+    """The principals whom no deny of ours may hit, sorted: our own roles and the account's break-glass."""
+    return tuple(sorted(own_roles(account) | frozenset(account.break_glass)))
 
 
 def may_act(account: Account | None) -> bool:

@@ -20,11 +20,11 @@ from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment import guardrails, journal, locks
 from containment.actions import UnknownType, action_type
-from containment.describing import ActionType, Context
+from containment.describing import HOME_REGIONS, ActionType, Context
 from containment.hashing import plan_hash
 from containment.journal import Story
 from containment.models import Step
-from containment.parameters import check
+from containment.parameters import check, load
 from containment.refusals import Refusal, classify, told
 from containment.types import (
     CONTRACT_VERSION,
@@ -221,13 +221,17 @@ def plan_from(made: Planned) -> Plan:
 def context_of(action: Action, declared: type[ActionType]) -> Context:
     """What planning of this action may know and read."""
     target = Target.of(action.target)
+    account = account_of(target.account)
+    partition = account.partition if account else "aws"
     return Context(
         id=action.ulid,
         target=target,
-        params=declared.params(**action.params),
+        params=load(declared.params, action.params),
         duty=Duty.EVIDENCE if declared.category is Category.EVIDENCE else Duty.CONTAIN,
-        places=_places(target),
+        places=_places(target, partition),
         reader=Eyes(names=Names.of(action), allowed=frozenset(declared.reads)),
+        partition=partition,
+        exempt=guardrails.exempt(account) if account else (),
     )
 
 
@@ -280,13 +284,25 @@ def _target(declared: type[ActionType], given: Mapping[str, Any]) -> Target:
     return Target.of(given)
 
 
-def _places(target: Target) -> dict[str, Place]:
-    region = target.region or "us-east-1"
-    places = {"target": Place(account=target.account, region=region, duty=Duty.CONTAIN)}
+def _places(target: Target, partition: str) -> dict[str, Place]:
+    """Where the calls of a plan may go; `identity` is where the organization keeps Identity Center."""
+    home = HOME_REGIONS.get(partition, "us-east-1")
+    region = target.region or home
+    places = {
+        "target": Place(account=target.account, region=region, duty=Duty.CONTAIN),
+        "edge": Place(account=target.account, region=home, duty=Duty.CONTAIN),
+    }
     for where, environment in (("management", Environment.MANAGEMENT), ("forensic", Environment.SECURITY)):
-        account = Account.objects.filter(environment=environment).order_by("account_id").first()
+        account = (
+            Account.objects.filter(environment=environment, partition=partition)
+            .order_by("account_id")
+            .first()
+        )
         if account:
             places[where] = Place(account=account.account_id, region=region, duty=Duty.CONTAIN)
+        if account and where == "management":
+            at = account.regions[0] if account.regions else home
+            places["identity"] = Place(account=account.account_id, region=at, duty=Duty.ORGANIZATION)
     return places
 
 

@@ -43,8 +43,21 @@ class Mode(models.TextChoices):
     AUTO = "auto", "Auto: pre-authorised rules may act"
 
 
+class Trust(models.TextChoices):
+    """How much an account grants the responder, each level with what stands before it (DESIGN §6)."""
+
+    READ = "read", "Read"
+    EVIDENCE = "evidence", "Evidence"
+    CONTAIN = "contain", "Contain, without writing IAM documents"
+    CONTAIN_IAM = "contain-iam", "Contain, IAM documents included"
+    ORGANIZATION = "organization", "Organization"
+
+
 class Account(models.Model):
     """One AWS account, with the roles that Quell assumes there and the external id they demand.
+
+    `break_glass` are ARNs of roles and users that no containment may hit; `deny_policy` the ARN of a
+    pre-deployed policy that denies everything, for accounts that let Quell attach it but write none.
 
     `allowed_countries` and `allowed_networks` say from where it is used, before what its unit says;
     where neither says anything, any place is as good as another.
@@ -71,6 +84,9 @@ class Account(models.Model):
     evidence_role = models.CharField(max_length=200, blank=True)
     contain_role = models.CharField(max_length=200, blank=True)
     organization_role = models.CharField(max_length=200, blank=True)
+    break_glass = models.JSONField(default=list)
+    trust = models.CharField(max_length=12, choices=Trust.choices, default=Trust.ORGANIZATION)
+    deny_policy = models.CharField(max_length=200, blank=True)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.account_id})"

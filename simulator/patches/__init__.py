@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from functools import cache
 
+from simulator import additions
 from simulator.patches import (
     clock,
     findings,
@@ -46,3 +49,5 @@ def apply() -> None:
     """Install every patch into moto, once per process."""
     for patch in _PATCHES:
         patch.apply()
+    for module in pkgutil.iter_modules(additions.__path__, f"{additions.__name__}."):
+        importlib.import_module(module.name).apply()

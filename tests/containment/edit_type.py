@@ -15,7 +15,7 @@ from containment.describing import ActionType, Context, Steps
 from containment.looking import q
 from containment.types import Category, Check, Compare, Edit, Plan
 from lib import iam
-from lib.iam import Need
+from lib.operations.needs import Need
 
 
 class RestrictBucket(ActionType):

@@ -19,7 +19,8 @@ from containment.models import Lock
 from lib import aws, clock
 from lib.aws import AwsError
 from tests import make
-from tests.containment.subjects import SUBJECTS, Subject
+from tests.containment.subjects import SUBJECTS
+from tests.containment.subjects.subject import Subject
 from tests.containment.world import START, World, dying
 
 FAULTS = ("lost", "cut", "late", "throttled")
@@ -91,6 +92,8 @@ def base(world: World, type_id: str) -> Base:
     found: list[Base] = []
 
     def run() -> None:
+        if subject.arrange:
+            subject.arrange(world)
         before = subject.look(world)
         target, params = subject.aim(world)
         action = world.apply(type_id, target, params)
@@ -167,6 +170,8 @@ def run_case(world: World, base: Base, case: Case) -> Verdict:
 
 
 def _run(world: World, base: Base, case: Case, subject: Subject) -> Verdict:
+    if subject.arrange:
+        subject.arrange(world)
     target, params = subject.aim(world)
     original: Action | None = None
     if case.phase == "undo":

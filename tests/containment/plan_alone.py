@@ -14,6 +14,7 @@ from typing import Any
 from containment.actions import action_type
 from containment.describing import Context
 from containment.hashing import plan_hash
+from containment.parameters import load
 from containment.types import CONTRACT_VERSION, Duty, Read, Target, place_of, plain
 from lib import canonical
 
@@ -34,10 +35,12 @@ def main(path: Path) -> str:
     context = Context(
         id=brief["id"],
         target=Target.of(brief["target"]),
-        params=declared.params(**brief["params"]),
+        params=load(declared.params, brief["params"]),
         duty=Duty(brief["duty"]),
         places={where: place_of(place) for where, place in brief["places"].items()},
         reader=Recorded(brief["answers"]),
+        partition=brief["partition"],
+        exempt=tuple(brief["exempt"]),
     )
     plan = plain(declared().plan(context))
     assert isinstance(plan, dict)

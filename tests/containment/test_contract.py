@@ -28,7 +28,9 @@ from lib.aws import AwsError
 from lib.errors import Forbidden
 from tests.containment import edit_type
 from tests.containment.matrix import isolated
-from tests.containment.subjects import SUBJECTS, groups_of, instance
+from tests.containment.subjects import SUBJECTS
+from tests.containment.subjects.first import groups_of, instance
+from tests.containment.subjects.subject import Subject
 from tests.containment.world import SHIPPING, World
 
 TYPES = sorted(declared.id for declared in catalogue())
@@ -40,8 +42,16 @@ def declared(type_id: str) -> type[ActionType]:
     return next(one for one in catalogue() if one.id == type_id)
 
 
+def arranged(world: World, type_id: str) -> Subject:
+    """The type's subject, with the world made ready for it."""
+    subject = SUBJECTS[type_id]
+    if subject.arrange:
+        subject.arrange(world)
+    return subject
+
+
 def planned(world: World, type_id: str) -> Action:
-    target, params = SUBJECTS[type_id].aim(world)
+    target, params = arranged(world, type_id).aim(world)
     action = planning.propose(
         incident=world.incident,
         type_id=type_id,
@@ -87,14 +97,19 @@ def test_every_operation_it_declares_is_in_the_table_of_iam_actions(type_id: str
 
 @pytest.mark.parametrize("type_id", TYPES)
 def test_planning_sends_no_write_and_reads_only_what_it_declares(world: World, type_id: str) -> None:
-    since = len(world.simulator.calls())
     action = planned(world, type_id)
 
     assert world.wire.sent == []
     assert world.wire.reads <= set(declared(type_id).reads)
-    wrote = [c["eventName"] for c in world.simulator.calls()[since:] if not c.get("readOnly")]
-    assert set(wrote) <= {"AssumeRole"}
+    ours = [c for c in world.simulator.calls() if c["userIdentity"].get("type") == "AssumedRole"]
+    wrote = {c["eventName"] for c in ours if not c.get("readOnly")}
+    assert wrote <= {"AssumeRole"} | _read_names(type_id)
     assert action.plan
+
+
+def _read_names(type_id: str) -> set[str]:
+    """What CloudTrail does not call read-only, though the type declares it as a read."""
+    return {name.split(":")[1] for name in declared(type_id).reads}
 
 
 @pytest.mark.parametrize("type_id", TYPES)
@@ -131,6 +146,8 @@ def test_two_processes_give_the_same_hash(world: World, type_id: str, tmp_path: 
         "duty": context.duty.value,
         "places": {where: canonical_place(place) for where, place in context.places.items()},
         "answers": kept,
+        "partition": context.partition,
+        "exempt": list(context.exempt),
     }
     path = tmp_path / "brief.json"
     path.write_text(json.dumps(brief), encoding="utf-8")
@@ -185,7 +202,7 @@ def test_a_plan_survives_json_and_can_be_read_by_a_person(world: World, type_id:
 
 @pytest.mark.parametrize("type_id", TYPES)
 def test_every_session_policy_fits(world: World, type_id: str) -> None:
-    action = world.apply(type_id, *SUBJECTS[type_id].aim(world))
+    action = world.apply(type_id, *arranged(world, type_id).aim(world))
     assert action.status == "verified", action.note
 
     asked = [c for c in world.simulator.calls() if c["eventName"] == "AssumeRole"]
@@ -200,7 +217,7 @@ def test_every_session_policy_fits(world: World, type_id: str) -> None:
 
 @pytest.mark.parametrize("type_id", TYPES)
 def test_apply_then_undo_restores_the_first_state(world: World, type_id: str) -> None:
-    subject = SUBJECTS[type_id]
+    subject = arranged(world, type_id)
     before = subject.look(world)
     action = world.apply(type_id, *subject.aim(world))
 
@@ -219,7 +236,7 @@ def test_apply_then_undo_restores_the_first_state(world: World, type_id: str) ->
 
 @pytest.mark.parametrize("type_id", TYPES)
 def test_each_look_gives_the_shape_that_the_answer_gave(world: World, type_id: str) -> None:
-    action = world.apply(type_id, *SUBJECTS[type_id].aim(world))
+    action = world.apply(type_id, *arranged(world, type_id).aim(world))
     plan = plan_of(action.plan or {})
     eyes = Eyes(names=Names.of(action), allowed=reads_of(plan))
     rows = world.steps(action)
@@ -236,11 +253,11 @@ def test_each_look_gives_the_shape_that_the_answer_gave(world: World, type_id: s
         assert same(found, row.result["value"], in_force_compare(step)), step.name
 
 
-@pytest.mark.parametrize("type_id", [t for t in TYPES if t == "iam.deactivate-access-key"])
+@pytest.mark.parametrize("type_id", [t for t in TYPES if SUBJECTS[t].already])
 def test_what_is_already_so_is_neither_sent_nor_undone(world: World, type_id: str) -> None:
-    drift = SUBJECTS[type_id].drift
-    assert drift
-    drift(world)
+    already = arranged(world, type_id).already
+    assert already
+    already(world)
     before = SUBJECTS[type_id].look(world)
 
     action = world.apply(type_id, *SUBJECTS[type_id].aim(world))
@@ -248,7 +265,9 @@ def test_what_is_already_so_is_neither_sent_nor_undone(world: World, type_id: st
     assert action.status == "verified"
     assert "already" in action.note
     assert world.wire.sent == []
-    assert [row.state for row in world.steps(action)] == [StepState.ALREADY]
+    states = {row.state for row in world.steps(action)}
+    assert StepState.ALREADY in states
+    assert states <= {StepState.ALREADY, StepState.DONE}
     with pytest.raises(Exception, match="nothing to undo"):
         world.ask_to_undo(action)
     assert SUBJECTS[type_id].look(world) == before
@@ -276,7 +295,7 @@ def test_an_edit_between_approval_and_start_is_drift_with_the_new_plan(world: Wo
 
 @pytest.mark.parametrize("type_id", UNDOABLE)
 def test_a_change_of_ours_by_someone_else_is_a_conflict(world: World, type_id: str) -> None:
-    disturb = SUBJECTS[type_id].disturb
+    disturb = arranged(world, type_id).disturb
     assert disturb
     action = world.apply(type_id, *SUBJECTS[type_id].aim(world))
     disturb(world)
@@ -284,8 +303,8 @@ def test_a_change_of_ours_by_someone_else_is_a_conflict(world: World, type_id: s
 
     back = world.revert(action)
 
-    if type_id == "iam.deactivate-access-key":
-        # Two values only: what someone else put back is what undo would have made.
+    if SUBJECTS[type_id].two_valued:
+        # What someone else put back is what undo would have made.
         assert back.status == "verified"
     else:
         assert back.status == "conflict", back.note
@@ -297,7 +316,7 @@ def test_a_change_of_ours_by_someone_else_is_a_conflict(world: World, type_id: s
 
 @pytest.mark.parametrize("type_id", [t for t in UNDOABLE if SUBJECTS[t].unrelated])
 def test_unrelated_edits_survive_apply_and_undo(world: World, type_id: str) -> None:
-    subject = SUBJECTS[type_id]
+    subject = arranged(world, type_id)
     assert subject.unrelated
     action = world.apply(type_id, *subject.aim(world))
     subject.unrelated(world)
@@ -311,6 +330,7 @@ def test_unrelated_edits_survive_apply_and_undo(world: World, type_id: str) -> N
     assert beside is not None
 
     def look_at_unrelated_alone() -> None:
+        arranged(world, type_id)
         beside(world)
         isolated_before["look"] = subject.look(world)
 
@@ -320,7 +340,7 @@ def test_unrelated_edits_survive_apply_and_undo(world: World, type_id: str) -> N
 
 @pytest.mark.parametrize("type_id", TYPES)
 def test_reads_that_lag_behind_do_not_mislead(world: World, type_id: str) -> None:
-    subject = SUBJECTS[type_id]
+    subject = arranged(world, type_id)
     world.wire.stale = 8.0
 
     action = world.apply(type_id, *subject.aim(world))
@@ -340,6 +360,7 @@ def test_a_refusal_of_each_call_in_turn_leaves_nothing_open(world: World, type_i
     numbers: list[int] = []
 
     def count() -> None:
+        arranged(world, type_id)
         world.apply(type_id, *subject.aim(world))
         numbers.append(len(world.wire.sent))
 
@@ -349,7 +370,7 @@ def test_a_refusal_of_each_call_in_turn_leaves_nothing_open(world: World, type_i
 
 
 def _refuse(world: World, type_id: str, number: int) -> None:
-    subject = SUBJECTS[type_id]
+    subject = arranged(world, type_id)
     before = subject.look(world)
     world.wire.faults[number] = AwsError("AccessDenied", "not authorized", status=403)
 
@@ -374,14 +395,13 @@ def _refuse(world: World, type_id: str, number: int) -> None:
 
 @pytest.mark.parametrize("type_id", UNDOABLE)
 def test_a_second_action_on_the_same_thing_names_the_first(world: World, type_id: str) -> None:
-    aim = SUBJECTS[type_id].aim(world)
+    aim = arranged(world, type_id).aim(world)
     first = world.apply(type_id, *aim)
 
     second = world.propose(type_id, *aim)
 
-    if type_id == "iam.revoke-role-sessions":
-        # Each revocation is a policy of its own: two of them do not meet.
-        assert second.status == "planned"
+    if not SUBJECTS[type_id].meets_itself:
+        assert second.status != "refused", second.note
         return
     assert second.status == "refused"
     assert first.ulid in second.note

@@ -18,7 +18,8 @@ from lib import clock
 from lib.aws import NoAnswer
 from lib.errors import Forbidden
 from tests import make
-from tests.containment.subjects import SUBJECTS, _key, _keys, _turn_key
+from tests.containment.subjects import SUBJECTS
+from tests.containment.subjects.first import _key, _keys, _turn_key
 from tests.containment.world import SHIPPING, World, dying
 
 KEY = "iam.deactivate-access-key"

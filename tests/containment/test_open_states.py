@@ -9,7 +9,8 @@ import pytest
 from cases.models import Action
 from lib import clock
 from lib.aws import NoAnswer
-from tests.containment.subjects import SUBJECTS, groups_of
+from tests.containment.subjects import SUBJECTS
+from tests.containment.subjects.first import groups_of
 from tests.containment.world import World
 
 HOST = "ec2.isolate-instance"
