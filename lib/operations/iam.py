@@ -6,14 +6,32 @@ from lib.operations.needs import Need
 
 _USER = ("arn:{partition}:iam::{account}:user/{UserName}", "arn:{partition}:iam::{account}:user/*/{UserName}")
 _ROLE = ("arn:{partition}:iam::{account}:role/{RoleName}", "arn:{partition}:iam::{account}:role/*/{RoleName}")
+_POLICY = ("{PolicyArn}",)
+
+
+def _alike(names: str, resources: tuple[str, ...] = ("*",)) -> dict[str, Need]:
+    """Operations whose one IAM action has the operation's own name."""
+    return {f"iam:{name}": Need(actions=(f"iam:{name}",), resources=resources) for name in names.split()}
+
 
 OPERATIONS: dict[str, Need] = {
-    "iam:DeleteRolePolicy": Need(actions=("iam:DeleteRolePolicy",), resources=_ROLE),
-    "iam:GetAccessKeyLastUsed": Need(actions=("iam:GetAccessKeyLastUsed",)),
-    "iam:GetRole": Need(actions=("iam:GetRole",), resources=_ROLE),
-    "iam:GetRolePolicy": Need(actions=("iam:GetRolePolicy",), resources=_ROLE),
-    "iam:ListAccessKeys": Need(actions=("iam:ListAccessKeys",), resources=_USER),
-    "iam:PutRolePolicy": Need(actions=("iam:PutRolePolicy",), resources=_ROLE),
-    "iam:SimulatePrincipalPolicy": Need(actions=("iam:SimulatePrincipalPolicy",)),
-    "iam:UpdateAccessKey": Need(actions=("iam:UpdateAccessKey",), resources=_USER),
+    **_alike(
+        "AttachUserPolicy DeleteAccessKey DeleteLoginProfile DeleteUserPermissionsBoundary DeleteUserPolicy "
+        "DetachUserPolicy GetLoginProfile GetUser GetUserPolicy ListAccessKeys ListAttachedUserPolicies "
+        "ListGroupsForUser ListMFADevices ListSSHPublicKeys ListServiceSpecificCredentials "
+        "ListSigningCertificates ListUserPolicies PutUserPermissionsBoundary PutUserPolicy UpdateAccessKey "
+        "UpdateSSHPublicKey UpdateServiceSpecificCredential UpdateSigningCertificate",
+        _USER,
+    ),
+    **_alike(
+        "AttachRolePolicy DeleteRolePermissionsBoundary DeleteRolePolicy DetachRolePolicy GetRole "
+        "GetRolePolicy ListAttachedRolePolicies ListInstanceProfilesForRole ListRolePolicies "
+        "PutRolePermissionsBoundary PutRolePolicy UpdateAssumeRolePolicy",
+        _ROLE,
+    ),
+    **_alike(
+        "GetPolicy GetPolicyVersion ListEntitiesForPolicy ListPolicyVersions SetDefaultPolicyVersion",
+        _POLICY,
+    ),
+    **_alike("GetAccessKeyLastUsed GetAccountSummary ListPolicies SimulatePrincipalPolicy"),
 }
