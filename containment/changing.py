@@ -25,7 +25,7 @@ from containment.models import Step as Row
 from containment.models import StepState
 from containment.refusals import Refusal, classify, told
 from containment.turn import Later, Outcome, Turn
-from containment.types import CHANGING, Call, Check, Kind, plain
+from containment.types import CHANGING, Call, Check, Kind, Step, plain
 from lib import clock
 from lib.aws import AwsError, NoAnswer, WrongAccount
 from lib.canonical import JSON
@@ -145,7 +145,7 @@ def _call(turn: Turn, seq: int, call: Call, check: Check, equals: Any) -> Outcom
 def _refused(turn: Turn, seq: int, error: AwsError, check: Check, equals: Any) -> Outcome:
     """AWS said no. Some of these mean "not now", some "never", and some "it is so already"."""
     step, row, now = turn.plan.steps[seq], turn.rows[seq], clock.now()
-    kind, attempts = classify(error), _said(row, f"refused {error.code}", error.request_id)
+    kind, attempts = _class_of(step, error), _said(row, f"refused {error.code}", error.request_id)
     if kind is Refusal.DENIED:
         turn.put(seq, attempts=attempts)
         return turn.lose(seq, StepState.FAILED, told(error))
@@ -167,6 +167,16 @@ def _refused(turn: Turn, seq: int, error: AwsError, check: Check, equals: Any) -
         return turn.finish(seq, StepState.APPLIED, found, attempts=attempts)
     turn.put(seq, attempts=attempts)
     return turn.lose(seq, StepState.FAILED, told(error))
+
+
+def _class_of(step: Step, error: AwsError) -> Refusal:
+    """The class of a refusal of this step's call.
+
+    Where an edit names the version it read, "there is no such document" is also what DynamoDB says of
+    any other version. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutResourcePolicy.html
+    """
+    kind = classify(error)
+    return Refusal.STALE if kind is Refusal.ABSENT and step.edit and step.edit.token else kind
 
 
 def _retry(

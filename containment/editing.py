@@ -31,11 +31,11 @@ def edited(edit: Edit, call: Call, *, eyes: Reader, results: Mapping[str, JSON],
     remove = resolve(list(edit.remove), results=results, at=at)
     replaced = {_identity(edit, member) for member in [*add, *remove]}
     members = [member for member in members if _identity(edit, member) not in replaced] + add
+    tokens = {parameter: jmespath.search(path, document) for parameter, path in edit.token.items()}
     if not members and edit.empty:
-        return resolved_call(edit.empty, results=results, at=at)
-    params = {**call.params, edit.into: _body(edit, document, members)}
-    for parameter, path in edit.token.items():
-        params[parameter] = jmespath.search(path, document)
+        nothing = resolved_call(edit.empty, results=results, at=at)
+        return replace(nothing, params={**nothing.params, **tokens})
+    params = {**_placed(call.params, edit.into, _body(edit, document, members)), **tokens}
     for parameter, path in edit.copy.items():
         value = jmespath.search(path, document)
         if value:
@@ -46,6 +46,12 @@ def edited(edit: Edit, call: Call, *, eyes: Reader, results: Mapping[str, JSON],
 def reversed_edit(edit: Edit) -> Edit:
     """The opposite edit, of our members only."""
     return replace(edit, add=edit.remove, remove=edit.add)
+
+
+def _placed(params: Mapping[str, Any], into: str, body: Any) -> dict[str, Any]:
+    """The parameters with the body at a dotted path (`Attributes.Policy`)."""
+    first, _, rest = into.partition(".")
+    return {**params, first: _placed(params.get(first) or {}, rest, body) if rest else body}
 
 
 def _identity(edit: Edit, member: Any) -> str:

@@ -110,10 +110,11 @@ class Check:
 class Edit:
     """Our members of a document that other people edit too.
 
-    `at` is the list's place in the answer of `read`, `into` the parameter of the call. Members are
-    matched by `id`, or by value. `token` and `copy` are parameters taken from the same answer. With
-    `text` the parameter is a JSON document around the list, begun from `seed` when there is none.
-    `empty` is the call for when nothing is left.
+    `at` is the list's place in the answer of `read`, `into` the parameter of the call, or a dotted path
+    within one (`Attributes.Policy`). Members are matched by `id`, or by value. `token` and `copy` are
+    parameters taken from the same answer. With `text` the parameter is a JSON document around the list,
+    begun from `seed` when there is none. `empty` is the call for when nothing is left; the tokens go
+    with it as well.
     """
 
     read: Read
