@@ -25,6 +25,7 @@ COPY estate/ estate/
 COPY identity/ identity/
 COPY lib/ lib/
 COPY metrics/ metrics/
+COPY notify/ notify/
 COPY soc/ soc/
 COPY templates/ templates/
 ENV PATH=/opt/quell/bin:$PATH \

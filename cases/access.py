@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from cases.models import Action, Alert, Heard, Incident
 from estate.models import Account
-from identity.actors import Actor
-from identity.permissions import Permission
+from identity.actors import Actor, of_person
+from identity.models import Person, User
+from identity.permissions import OF_ROLE, Permission
 from lib.errors import Forbidden, NotFound
 
 
@@ -93,6 +94,25 @@ def permits(actor: Actor, permission: Permission, *, team: int, account: str = "
         return True
     paths = {path for seat in seats for path in seat.ou_paths}
     return bool(account and paths and account in _accounts_under(paths))
+
+
+def people_who_may(
+    permission: Permission, *, team: int, account: str = "", incident: Incident | None = None
+) -> list[Person]:
+    """The persons who hold the permission there: whom to ring. A restricted incident rings only its named.
+
+    Without an account everybody counts who holds it anywhere in the team. Persons whose logins are all
+    switched off are left out.
+    """
+    roles = [role for role, held in OF_ROLE.items() if permission in held]
+    people = Person.objects.filter(memberships__team=team, memberships__role__in=roles)
+    people = people.filter(Exists(User.objects.filter(person=OuterRef("pk"), is_active=True)))
+    if incident is not None and incident.is_restricted:
+        people = people.filter(restricted_incidents=incident)
+    found = people.distinct().order_by("pk").prefetch_related("memberships")
+    if not account:
+        return list(found)
+    return [one for one in found if permits(of_person(one), permission, team=team, account=account)]
 
 
 def _demand(actor: Actor, permission: Permission, *, team: int, account: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from identity.models import ApiKey, Membership, User
+from identity.models import ApiKey, Membership, Person, User
 from identity.permissions import OF_ROLE, Permission
 
 
@@ -86,6 +86,22 @@ def of_user(user: User, *, ip: str = "", request_id: str = "") -> Actor:
         seats=seats,
         ip=ip,
         request_id=request_id,
+        principal=f"person:{person.ulid}",
+    )
+
+
+def of_person(person: Person) -> Actor:
+    """The actor that a person is whichever login they use: to ask what they may see, never to act.
+
+    Its memberships are read as loaded, so that many persons cost two queries.
+    """
+    return Actor(
+        kind="person",
+        label=person.name[:80],
+        name=person.name,
+        person_id=person.pk,
+        person_ulid=person.ulid,
+        seats=tuple(_seat(membership) for membership in person.memberships.all()),
         principal=f"person:{person.ulid}",
     )
 

@@ -164,6 +164,7 @@ INSTALLED_APPS = [
     "audit",
     "identity",
     "estate",
+    "notify",
     "cases",
     "containment",
     "metrics",

@@ -15,6 +15,7 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
+from notify import inbox
 from soc.appearance import theme_of
 
 COUNT_LIMIT = 999
@@ -84,6 +85,12 @@ class Shell:
             found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
             found.append(self._place("rules", "Rules", "r", ""))
         return found
+
+    @cached_property
+    def unread(self) -> int:
+        """How many notices of one's inbox are unread, up to one more than the bell shows."""
+        actor = self.actor
+        return inbox.unread(actor) if actor else 0
 
     @cached_property
     def roles(self) -> list[str]:

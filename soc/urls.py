@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="alerts"), name="home"),
     path("theme", appearance.choose_theme, name="theme"),
     path("", include("identity.urls")),
+    path("", include("notify.urls")),
     path("", include("cases.urls")),
     path("", include("containment.urls")),
     path("", include("metrics.urls")),

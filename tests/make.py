@@ -25,6 +25,7 @@ from identity.models import Membership, Person, Role, Team, User
 from identity.permissions import KEY_SCOPES
 from identity.requests import SIGNED_IN_AT
 from lib import canonical, clock
+from notify.models import InboxItem, Notice
 
 PASSWORD = "correct-horse-battery-staple"
 ACCOUNT = "111122223333"
@@ -242,3 +243,18 @@ def incident(
             )
     made.refresh_from_db()
     return made
+
+
+def inbox_item(person: Actor, *, link: str = "/alerts", **values: Any) -> InboxItem:
+    """A notice that arrived just now in this person's inbox, unread."""
+    number, at = next(_numbers), clock.now()
+    given = {
+        "kind": "test",
+        "subject": f"test:{number}",
+        "severity": 80,
+        "title": f"Notice {number}",
+        **values,
+    }
+    notice = Notice.objects.create(link=link, dedup_key=f"test:{number}", rung_at=at, **given)
+    assert person.person_id is not None
+    return InboxItem.objects.create(notice=notice, person_id=person.person_id, arrived_at=at)

@@ -1,0 +1,1 @@
+"""THE BELL: who has to know, and whether they do."""
