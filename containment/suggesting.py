@@ -51,6 +51,11 @@ def suggestions(incident: Incident) -> list[Suggestion]:
     return sorted(found.values(), key=lambda one: (one.order, one.target["id"], one.type))
 
 
+def of_alert(alert: Alert) -> list[Suggestion]:
+    """Actions that fit what one alert names, in order, whether asked for or not. No query."""
+    return sorted(_of_alert(alert), key=lambda one: (one.order, one.target["id"], one.type))
+
+
 def _of_alert(alert: Alert) -> Iterator[Suggestion]:
     named = {(str(r.get("type")), str(r.get("id"))) for r in alert.resources if r.get("id")}
     users = sorted(name for kind, name in named if kind == "user")
