@@ -12,7 +12,12 @@ class CasesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        guards.register(*guards.append_only("cases_timelineentry"), *guards.append_only("cases_milestone"))
+        guards.register(
+            *guards.append_only("cases_timelineentry"),
+            *guards.append_only("cases_milestone"),
+            *guards.append_only("cases_evidence"),
+            *guards.append_only("cases_custody"),
+        )
         from cases import (
             once,
             silence,

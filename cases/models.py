@@ -564,3 +564,71 @@ TRANSITIONS: dict[words.ActionStatus, frozenset[words.ActionStatus]] = {
     _S.WITHDRAWN: frozenset(),
     _S.REVERTED: frozenset(),
 }
+
+
+class Evidence(models.Model):
+    """One artefact, or the finding that there is none (`absent` says why, and there is no file).
+
+    Append-only, written by `cases.evidence` only; the content lies in the evidence store under its
+    `sha256`. `source` is the ARN or the call it is from, or where a person says to have it from. An
+    action's step has one at most.
+    """
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="evidence")
+    name = models.CharField(max_length=200)
+    media_type = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64, blank=True)
+    size = models.BigIntegerField(default=0)
+    absent = models.CharField(max_length=300, blank=True)
+    source = models.CharField(max_length=500)
+    account = models.CharField(max_length=12, blank=True)
+    region = models.CharField(max_length=30, blank=True)
+    tool = models.CharField(max_length=80)
+    tool_version = models.CharField(max_length=40)
+    is_sensitive = models.BooleanField(default=False)
+    collected_at = models.DateTimeField()
+    collected_by = models.CharField(max_length=80)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, null=True, related_name="evidence")
+    step = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["action", "step"],
+                name="one_artefact_per_step",
+                condition=Q(action__isnull=False),
+            ),
+            models.CheckConstraint(
+                condition=Q(sha256="", size=0) ^ Q(absent=""), name="evidence_has_a_file_or_says_why_not"
+            ),
+        ]
+        indexes = [models.Index(fields=["incident", "-id"], name="evidence_of_incident")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.incident_id}"
+
+
+class Custody(models.Model):
+    """One thing that was done with an artefact; append-only.
+
+    `what` is one of `cases.words.CustodyAct`. `digest` is the SHA-256 that the artefact is kept under,
+    `detail` what came of it.
+    """
+
+    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="custody")
+    at = models.DateTimeField()
+    what = models.CharField(max_length=10, choices=words.choices(words.CustodyAct))
+    actor_kind = models.CharField(max_length=10)
+    actor = models.CharField(max_length=80)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    ip = models.CharField(max_length=45, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["evidence", "id"], name="custody_order")]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.evidence_id}"

@@ -174,3 +174,14 @@ class Tlp(StrEnum):
 def choices(words: type[StrEnum]) -> list[tuple[str, str]]:
     """Django choices of an enumeration, value and label."""
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]
+
+
+class CustodyAct(StrEnum):
+    """What can be done with an artefact."""
+
+    COLLECTED = "collected"
+    VIEWED = "viewed"
+    DOWNLOADED = "downloaded"
+    VERIFIED = "verified"
+    DAMAGED = "damaged"
+    EXPORTED = "exported"

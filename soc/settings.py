@@ -53,6 +53,13 @@ _web = env.declare(
 _review = env.declare(
     "QUELL_REVIEW_DAYS", "days after which a containment in force is due for review", default="7"
 )
+_evidence = env.declare(
+    "QUELL_EVIDENCE_DIR",
+    "directory of collected evidence, shared by the processes that collect and those that show it",
+)
+_evidence_most = env.declare(
+    "QUELL_EVIDENCE_MOST_MB", "megabytes that one artefact or upload may have", default="4096"
+)
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
 _queues = env.declare("QUELL_SQS_QUEUES", "addresses of the SQS queues that worker-collect polls, by comma")
 _queues_team = env.declare(
@@ -101,6 +108,8 @@ _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
 QUELL_DATA = Path(env.text(_data))
+QUELL_EVIDENCE_DIR = Path(env.text(_evidence) or QUELL_DATA / "evidence")
+QUELL_EVIDENCE_MOST_BYTES = int(env.number(_evidence_most) * 2**20)
 QUELL_PROCESS = env.text(_process)
 QUELL_TESTING = env.flag(_testing)
 QUELL_BASE_URL = env.text(_base_url).rstrip("/")
