@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
 from urllib3.util.retry import Retry
 
 Address = IPv4Address | IPv6Address
@@ -142,6 +143,33 @@ def fetch(
     raise NoAnswer(f"no answer from {target.authority}: {last}") from last
 
 
+def stream(
+    url: str, *, schemes: tuple[str, ...] = ("https",), also: Exceptions, seconds: float
+) -> Iterator[bytes]:
+    """The body of a GET in chunks, within `seconds` all in all; `also` are exceptions for this request.
+
+    For bodies that are too large for memory: the caller bounds what it takes. Raises `NotAllowed` before
+    anything is connected to, and `NoAnswer`, also between chunks, and for any status but 200.
+    """
+    until = time.monotonic() + seconds
+    target = _target(url, schemes)
+    address = _allowed(target, until=until, also=also)[0]
+    connection = _connection(target, address, seconds=until - time.monotonic())
+    try:
+        with _ended_at(connection, until):
+            response = _sent(connection, target, method="GET", headers={}, body=None)
+            if response.status != 200:
+                raise NoAnswer(f"{target.authority} answers {response.status}")
+            while chunk := response.read(CHUNK, decode_content=False):
+                yield chunk
+        if time.monotonic() >= until:
+            raise NoAnswer(f"{target.authority} did not answer in time")
+    except (HTTPError, HTTPException, OSError, ValueError) as failure:
+        raise NoAnswer(f"no answer from {target.authority}: {failure}") from failure
+    finally:
+        connection.close()
+
+
 # --- where to --------------------------------------------------------------------------------------
 
 
@@ -175,14 +203,15 @@ def _is_plain_host(host: str, *, is_bracketed: bool) -> bool:
     return "%" not in host and is_bracketed == (address.version == 6)
 
 
-def _allowed(target: _Target, *, until: float) -> list[Address]:
+def _allowed(target: _Target, *, until: float, also: Exceptions | None = None) -> list[Address]:
     """The host's addresses. `NotAllowed` if only one of them is none of the public internet's."""
     addresses = _resolved(target, until=until)
-    known: Exceptions = settings.QUELL_OUTBOUND_ALLOW
+    known: list[Exceptions] = [settings.QUELL_OUTBOUND_ALLOW, *([also] if also else [])]
     for address in addresses:
         if any(address in network for network in _NEVER):
             raise NotAllowed(f"{target.host} is {address}, where a cloud tells its credentials")
-        if not _is_public(address) and not known.hold(host=target.host, port=target.port, address=address):
+        is_known = any(one.hold(host=target.host, port=target.port, address=address) for one in known)
+        if not _is_public(address) and not is_known:
             raise NotAllowed(f"{target.host} is {address}, which is no public address (QUELL_OUTBOUND_ALLOW)")
     return addresses
 
@@ -282,11 +311,7 @@ def _exchange(
     body: bytes | None,
     most: int,
 ) -> Answer:
-    given = {"User-Agent": "Quell", "Accept-Encoding": "identity", **headers, "Host": target.authority}
-    connection.request(method, target.path, body=body, headers=given, preload_content=False)
-    response = connection.getresponse()
-    # urllib3 wants to know that nothing is to be followed before it reads.
-    response.retries = Retry(0, redirect=False)
+    response = _sent(connection, target, method=method, headers=headers, body=body)
     read = bytearray()
     while chunk := response.read(min(CHUNK, most + 1 - len(read)), decode_content=False):
         read += chunk
@@ -297,6 +322,23 @@ def _exchange(
         headers={name.lower(): value for name, value in response.headers.items()},
         body=bytes(read),
     )
+
+
+def _sent(
+    connection: HTTPConnection,
+    target: _Target,
+    *,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> HTTPResponse:
+    """Send the request; the response, whose body nothing was read of."""
+    given = {"User-Agent": "Quell", "Accept-Encoding": "identity", **headers, "Host": target.authority}
+    connection.request(method, target.path, body=body, headers=given, preload_content=False)
+    response = connection.getresponse()
+    # urllib3 wants to know that nothing is to be followed before it reads.
+    response.retries = Retry(0, redirect=False)
+    return response
 
 
 @contextmanager
