@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from containment.looking import Reader, holds_form, normal, select
 from containment.parameters import NoParams
 from containment.types import (
     CHANGING,
     Affected,
+    Artefact,
     Call,
     Category,
     Check,
@@ -92,12 +93,23 @@ class Service:
         )
 
 
+class Sources(Protocol):
+    """What collecting an artefact may ask, beside planning's reads."""
+
+    def attempt(self, read: Read) -> tuple[JSON, str]:
+        """The answer, and why there is none where AWS refused; raises only what may pass by itself."""
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """The bytes behind an address that AWS gave, in chunks."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything planning may know. Names, tags and Sids come from `mark`: nothing random, no clock.
 
-    `exempt` are the principals (role and user ARNs, sorted) whom no deny may hit: Quell's own roles in
-    the target's account and the account's break-glass principals.
+    `regions` are those in which the estate says the account is used, sorted; `sources` is there only
+    while an artefact is collected. `exempt` are the principals (role and user ARNs, sorted) whom no deny
+    may hit: Quell's own roles in the target's account and the account's break-glass principals.
     """
 
     id: str
@@ -108,6 +120,8 @@ class Context:
     reader: Reader
     partition: str = "aws"
     exempt: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    sources: Sources | None = None
 
     @property
     def mark(self) -> str:
@@ -161,6 +175,19 @@ class Context:
         """What a check selects now."""
         return select(check.select, self.reader.read(check.read))
 
+    def attempt(self, read: Read) -> tuple[Any, str]:
+        """While collecting: the answer of a read, and in words why there is none where AWS refused."""
+        return self._sources().attempt(read)
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """While collecting: the bytes behind an address that AWS gave."""
+        return self._sources().fetch(url)
+
+    def _sources(self) -> Sources:
+        if self.sources is None:
+            raise TypeError("only collecting may attempt and fetch; planning reads")
+        return self.sources
+
 
 class ActionType:
     """One kind of containment action. It reads, and describes; it never acts.
@@ -184,6 +211,13 @@ class ActionType:
     def plan(self, ctx: Context) -> Plan:
         """The steps, as data. Only reads; raises `Refused` with the reason when it cannot be done."""
         raise NotImplementedError
+
+    def collect(self, ctx: Context, artefact: str) -> Artefact:
+        """What the COLLECT step of that name finds. May read what the type declares, and sends nothing.
+
+        Raises `Refused` where it cannot be had and that is no finding.
+        """
+        raise NotImplementedError(f"{self.id} plans to collect {artefact} and does not say how")
 
     def affects(self, ctx: Context) -> Iterator[Affected]:  # noqa: ARG002 - for types that know more
         """What else is touched. May be incomplete; the caller stops it after three seconds."""
@@ -245,6 +279,10 @@ class Steps:
         """Time for traffic to pass."""
         if seconds:
             self.steps.append(Step(name=name, kind=Kind.PAUSE, within=seconds))
+
+    def collect(self, *names: str) -> None:
+        """Artefacts to store, one a step; each is a lane of its own, so that a refused read costs one."""
+        self.steps += [Step(name=name, kind=Kind.COLLECT, lane=name) for name in names]
 
     def plan(self, **parts: Any) -> Plan:
         """The finished plan."""

@@ -20,7 +20,7 @@ from django.db import transaction
 
 from cases.models import Action
 from cases.words import ActionStatus
-from containment import changing, consequences, failpoints, journal, planning, starting, stopping
+from containment import changing, collecting, consequences, failpoints, journal, planning, starting, stopping
 from containment.expecting import brief, expected_in_force, in_force_compare, last_of_each_change
 from containment.journal import Story
 from containment.looking import UNRESOLVED, Missing, resolved_check, resolved_or_not, same
@@ -84,7 +84,7 @@ def _carry(turn: Turn, seq: int) -> Outcome:
     if kind is Kind.WAIT:
         return _wait(turn, seq)
     if kind is Kind.COLLECT:
-        return turn.lose(seq, StepState.FAILED, "this version of Quell collects no artefacts")
+        return collecting.collect(turn, seq)
     return changing.change(turn, seq)
 
 
@@ -201,7 +201,7 @@ def _differences(turn: Turn) -> list[str]:
 
 def _verified(turn: Turn) -> None:
     action, now = turn.action, clock.now()
-    changed = any(row.state == StepState.APPLIED for row in turn.rows)
+    changed = any(row.state == StepState.APPLIED for row in turn.rows) or collecting.has_collected(turn)
     unchanged = "" if changed else "nothing changed: it was already so"
     story = Story(
         act="action.verified",

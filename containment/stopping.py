@@ -12,6 +12,7 @@ from dataclasses import replace
 from django.db import transaction
 
 from cases.words import ActionStatus
+from containment import collecting
 from containment.looking import resolved_call, resolved_check, same
 from containment.models import Step as Row
 from containment.models import StepState
@@ -34,7 +35,7 @@ def stop(turn: Turn, carry: Carry) -> None:
         _stop_undo(turn, states, note)
     elif left or StepState.UNKNOWN in states:
         turn.end(ActionStatus.UNKNOWN, note)
-    elif StepState.APPLIED in states:
+    elif StepState.APPLIED in states or collecting.has_collected(turn):
         turn.end(ActionStatus.PARTIAL, note)
     elif all(_found_changed(row) for row in lost):
         turn.end(ActionStatus.DRIFTED, note)

@@ -6,7 +6,7 @@ and its journal alone. Everything here is JSON-safe: no floats, no bytes (CONTRA
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -201,6 +201,27 @@ class Affected:
 
     what: str
     then: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """What one COLLECT step found: never part of a plan (docs/adr/0028).
+
+    `chunks` are read once, while they are written to the evidence store. `absent` says, in place of
+    them, why there is nothing: a finding like any other. `shown` is a small JSON value, of at most some
+    64 KB, that the journal keeps and the action's page shows. `sha256` is what AWS says the content has,
+    in hexadecimal; other content is then not kept. `source` is the ARN or the call it is from.
+    """
+
+    name: str
+    media_type: str
+    source: str
+    at: Place
+    chunks: Iterable[bytes] = ()
+    absent: str = ""
+    is_sensitive: bool = False
+    shown: Any = None
+    sha256: str = ""
 
 
 def plain(value: Any) -> JSON:

@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
 
 from cases.models import Action
 from containment.looking import decoded
+from containment.refusals import Refusal, classify, told
 from containment.types import CHANGING, Call, Check, Duty, Place, Plan, Read, plain
 from estate.queries import Duty as EstateDuty
 from estate.queries import NotGranted, account_of, role_link
-from lib import aws, iam
-from lib.aws import Answer, AwsError
+from lib import aws, iam, outbound
+from lib.aws import Answer, AwsError, NoAnswer
 from lib.canonical import JSON
+
+FETCH_SECONDS = 300.0
+"""How long a download may take; AWS's addresses for Lambda code last ten minutes."""
+
+AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class NotDeclared(Exception):
@@ -67,6 +76,36 @@ class Eyes:
                 return None
             raise
         return decoded(answer, read.decode)
+
+    def attempt(self, read: Read) -> tuple[JSON, str]:
+        """The answer, and in words why there is none where AWS refused for good.
+
+        Raises `NotDeclared`, `lib.aws.NoAnswer`, and `lib.aws.AwsError` for a call that was throttled.
+        """
+        try:
+            return self.read(read), ""
+        except AwsError as refusal:
+            if classify(refusal) is Refusal.THROTTLED:
+                raise
+            return None, told(refusal)
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """The bytes behind an address that AWS gave, in chunks; it must be one of AWS's own hosts.
+
+        Raises `lib.aws.AwsError` for any other, `lib.aws.NoAnswer`.
+        """
+        endpoint, asked = urlsplit(settings.AWS_ENDPOINT_URL), urlsplit(url)
+        is_endpoint = bool(endpoint.netloc) and endpoint.netloc == asked.netloc
+        if not is_endpoint and not (asked.hostname or "").endswith(AWS_HOSTS):
+            raise AwsError("ForeignAddress", f"{asked.hostname} is not a host of AWS")
+        also = outbound.exceptions([f"{endpoint.hostname}:{endpoint.port}"] if is_endpoint else [])
+        schemes = (endpoint.scheme,) if is_endpoint else ("https",)
+        try:
+            yield from outbound.stream(url, schemes=schemes, also=also, seconds=FETCH_SECONDS)
+        except outbound.NotAllowed as refused:
+            raise AwsError("ForeignAddress", str(refused)) from refused
+        except outbound.NoAnswer as silence:
+            raise NoAnswer(str(silence)) from silence
 
 
 @dataclass(frozen=True, kw_only=True)
