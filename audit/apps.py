@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 from lib import guards
 
@@ -26,4 +26,5 @@ class AuditConfig(AppConfig):
         from audit import receipts  # its rows are models
 
         receipts.register()
+        pre_migrate.connect(guards.drop_before_migrate, dispatch_uid="quell.guards")
         post_migrate.connect(guards.install_after_migrate, dispatch_uid="quell.guards")

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 
+from containment import approval_guards
 from lib import guards
 
 
@@ -12,6 +13,7 @@ class ContainmentConfig(AppConfig):
     def ready(self) -> None:
         guards.register(
             *guards.append_only("containment_approval"),
+            *approval_guards.all_guards(),
             guards.Guard(
                 table="containment_approval",
                 event="INSERT",
@@ -28,8 +30,9 @@ class ContainmentConfig(AppConfig):
                 name="approved",
                 when=(
                     "NEW.status = 'approved' AND OLD.status <> 'approved' AND NEW.tier > 0 AND "
-                    "(NEW.approved_hash <> NEW.plan_hash OR NOT EXISTS (SELECT 1 FROM containment_approval p "
-                    "WHERE p.action_id = NEW.id AND p.decision = 'approve' AND p.plan_hash = NEW.plan_hash))"
+                    "(NEW.approved_hash <> NEW.plan_hash OR NOT EXISTS ("
+                    + approval_guards.live("NEW.id", "NEW.plan_hash", "'approve', 'break-glass'")
+                    + "))"
                 ),
                 says="an action is approved by a person, for its present plan",
             ),

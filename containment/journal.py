@@ -20,7 +20,7 @@ from audit.record import record
 from cases import timeline
 from cases.models import Action
 from cases.words import ActionStatus
-from containment import locks
+from containment import locks, voiding
 from containment.models import Step, StepState
 from identity.actors import Actor, system
 from lib import clock
@@ -95,11 +95,16 @@ def put(action: Action, step: Step, **values: Any) -> None:
 
 
 def move(action: Action, to: ActionStatus, *, story: Story | None, **values: Any) -> None:
-    """Change a held action's status and tell of it, in one transaction; raises `LostLease`."""
+    """Change a held action's status and tell of it, in one transaction; raises `LostLease`.
+
+    What goes back to be decided again takes its approvals with it: none of them counts any more.
+    """
     with transaction.atomic():
         before = action.status
         if not action.move(to, owner=action.owner, **values):
             raise LostLease(action.ulid)
+        if to in (ActionStatus.PLANNED, ActionStatus.DRIFTED):
+            voiding.void_all(action, why=str(values.get("note") or "it was planned again"), at=clock.now())
         if story:
             tell(action, story, before=before)
 

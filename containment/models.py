@@ -6,8 +6,20 @@ from django.db import models
 from django.db.models import Q
 
 from cases.models import Action
+from containment.approval_models import ApprovalCall, GlassReview, TierPolicy, Voiding
 from identity.models import Person
 from lib import clock
+
+__all__ = [
+    "Approval",
+    "ApprovalCall",
+    "GlassReview",
+    "Lock",
+    "Step",
+    "StepState",
+    "TierPolicy",
+    "Voiding",
+]
 
 
 class StepState(models.TextChoices):
@@ -77,20 +89,28 @@ class Lock(models.Model):
 
 
 class Approval(models.Model):
-    """One person's decision about one plan, named by its hash; append-only."""
+    """One person's decision about one plan, named by its hash; append-only.
+
+    `nth` counts the person's earlier decisions about the same plan that were taken back (`Voiding`).
+    """
 
     action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="approvals")
     plan_hash = models.CharField(max_length=64)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="approvals")
-    login = models.CharField(max_length=80)
-    decision = models.CharField(max_length=8)
+    login = models.CharField(max_length=150)
+    decision = models.CharField(max_length=12)
+    nth = models.PositiveSmallIntegerField(default=0)
     reason = models.TextField(blank=True)
     at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["action", "plan_hash", "person"], name="one_decision_per_person"),
-            models.CheckConstraint(condition=Q(decision__in=["approve", "reject"]), name="decision_words"),
+            models.UniqueConstraint(
+                fields=["action", "plan_hash", "person", "nth"], name="one_decision_per_person"
+            ),
+            models.CheckConstraint(
+                condition=Q(decision__in=["approve", "reject", "break-glass"]), name="decision_words"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,16 @@ from django.db import transaction
 
 from cases.models import Action
 from cases.words import ActionStatus
-from containment import consequences, failpoints, guardrails, journal, locks, planning, preflight
+from containment import (
+    approvals,
+    consequences,
+    failpoints,
+    guardrails,
+    journal,
+    locks,
+    planning,
+    preflight,
+)
 from containment.actions import UnknownType, action_type
 from containment.expecting import brief
 from containment.journal import LostLease, Story
@@ -41,6 +50,8 @@ def start(turn: Turn) -> datetime | None:
     if not guardrails.may_act(account_of(action.target["account"])):
         turn.end(ActionStatus.REFUSED, "the account is in observe mode")
         return None
+    if not _is_approved(turn):
+        return None
     try:
         return _start_undo(turn) if turn.is_undo else _start_forward(turn)
     except (NoAnswer, AwsError) as failure:
@@ -48,6 +59,14 @@ def start(turn: Turn) -> datetime | None:
             turn.end(ActionStatus.FAILED, f"AWS could not be read: {failure}")
             return None
         return clock.now() + AGAIN
+
+
+def _is_approved(turn: Turn) -> bool:
+    """Whether whoever approved still may; else the plan waits for approval again."""
+    lost = approvals.standing(turn.action, clock.now())
+    if lost:
+        turn.end(ActionStatus.PLANNED, lost, act="action.approval-lost")
+    return not lost
 
 
 def _start_forward(turn: Turn) -> datetime | None:
@@ -72,7 +91,8 @@ def _start_forward(turn: Turn) -> datetime | None:
         # An earlier approval found things changed before anything was sent.
         planning.write_journal(action, turn.plan)
         turn.reload_rows()
-    _take(turn, preflight=[plain(one) for one in found])
+    if _is_approved(turn):  # planning and dry runs took their time
+        _take(turn, preflight=[plain(one) for one in found])
     return None
 
 

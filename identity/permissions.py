@@ -18,6 +18,7 @@ class Permission(Enum):
     PLAN_ACTIONS = "actions:plan"
     CONFIRM_ACTIONS = "actions:confirm"
     APPROVE_ACTIONS = "actions:approve"
+    BREAK_GLASS = "actions:break-glass"
     READ_METRICS = "metrics:read"
     READ_ESTATE = "estate:read"
     READ_AUDIT = "audit:read"
@@ -57,7 +58,7 @@ _TRIAGE = _READ | {
     Permission.WRITE_INCIDENTS,
     Permission.PLAN_ACTIONS,
 }
-_RESPOND = _TRIAGE | {Permission.CONFIRM_ACTIONS}
+_RESPOND = _TRIAGE | {Permission.CONFIRM_ACTIONS, Permission.BREAK_GLASS}
 _APPROVE = _READ | {Permission.APPROVE_ACTIONS}
 
 OF_ROLE: dict[str, frozenset[Permission]] = {

@@ -132,6 +132,23 @@ def _statements(vendor: str, guard: Guard) -> list[str]:
     return [function, _drop(vendor, guard), create]
 
 
+def drop_before_migrate(*, using: str, plan: Iterable[Any] = (), **_: Any) -> None:
+    """Receiver of `pre_migrate`: SQLite cannot rebuild a table that another table's trigger asks about.
+
+    What is in the database goes, registered or not; `install_after_migrate` puts back what should be there.
+    https://www.sqlite.org/lang_altertable.html#altertabrename
+    """
+    connection = connections[using]
+    if connection.vendor != "sqlite" or not list(plan):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'guard\\_%' ESCAPE '\\'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'DROP TRIGGER "{name}"')
+
+
 def install_after_migrate(*, using: str, **_: Any) -> None:
     """Receiver of `post_migrate`."""
     install(using)
