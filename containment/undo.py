@@ -160,7 +160,8 @@ def too_early(plan: Plan, rows: list[Row], at: datetime) -> list[str]:
 
 
 def _with_unheard(original: Action, plan: Plan, rows: list[Row]) -> dict[str, JSON]:
-    """The journal's values, and those of objects that were asked for without an answer, looked up."""
+    """The journal's values, those of objects that were asked for without an answer, looked up, and each
+    `value` as it is now: an association may have got another id since (CONTRACT §1)."""
     results = results_of(rows)
     eyes = Eyes(names=Names.of(original), allowed=reads_of(plan))
     for step, row in zip(plan.steps, rows, strict=True):
@@ -169,6 +170,11 @@ def _with_unheard(original: Action, plan: Plan, rows: list[Row]) -> dict[str, JS
             found = select(check.select, eyes.read(check.read))
             if found is not None:
                 results[step.name] = found
+        if step.value and step.seen and row.state in OURS:
+            read = resolved_check(step.seen, results=results).read
+            present = select(step.value, eyes.read(read))
+            if present is not None:
+                results[step.name] = present
     return results
 
 

@@ -255,7 +255,8 @@ def test_each_look_gives_the_shape_that_the_answer_gave(world: World, type_id: s
         assert step.seen
         assert row.result
         check = resolved_check(step.seen, results=results)
-        found = select(check.select, eyes.read(check.read))
+        # What later steps refer to lies elsewhere in the same answer where a step has a `value`.
+        found = select(step.value or check.select, eyes.read(check.read))
         assert same(found, row.result["value"], in_force_compare(step)), step.name
 
 
@@ -410,7 +411,7 @@ def test_a_second_action_on_the_same_thing_names_the_first(world: World, type_id
         assert second.status != "refused", second.note
         return
     assert second.status == "refused"
-    assert first.ulid in second.note
+    assert (SUBJECTS[type_id].nothing_left or first.ulid) in second.note
 
 
 def test_two_plans_for_one_interface_lead_to_one_effect(world: World) -> None:

@@ -23,7 +23,9 @@ class Subject:
 
     `two_valued`: the thing knows only two values, so that a third party's edit after us is what undo
     would have made, and is no conflict. `meets_itself`: a second action on the same target changes the
-    same thing and is refused (False: each makes an object or statement of its own).
+    same thing and is refused (False: each makes an object or statement of its own). `nothing_left`: words
+    of the refusal where, after a first action, there is nothing any more that a second could be planned
+    for, so that it never comes to the lock.
     `where` says on what it was tried: `simulator`, or `stub` with the reason in `why` when the
     operations are ours (`simulator.additions`), checked against botocore's model and not moto's.
     """
@@ -38,5 +40,6 @@ class Subject:
     has_undo: bool = True
     two_valued: bool = False
     meets_itself: bool = True
+    nothing_left: str = ""
     where: str = "simulator"
     why: str = ""
