@@ -106,6 +106,144 @@ def _tag_other_host(world: World) -> None:
     world.admin("ec2").create_tags(Resources=[other["id"]], Tags=[{"Key": "note", "Value": "elsewhere"}])
 
 
+# --- public addresses -------------------------------------------------------------------------------
+
+
+def _interfaces(world: World) -> list[str]:
+    return [str(one["id"]) for one in instance(world)["interfaces"]]
+
+
+def _give_addresses(world: World) -> None:
+    """Two elastic addresses, and one that AWS assigns by itself."""
+    ec2, interfaces = world.admin("ec2"), _interfaces(world)
+    for eni in interfaces[:2]:
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        ec2.associate_address(AllocationId=address, NetworkInterfaceId=eni)
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=interfaces[2], AssociatePublicIpAddress=True)
+
+
+def _addresses(world: World) -> Any:
+    """Which interface has which elastic address, and which one an automatic."""
+    found = world.admin("ec2").describe_network_interfaces(NetworkInterfaceIds=_interfaces(world))
+    seen = []
+    for one in found["NetworkInterfaces"]:
+        association = one.get("Association") or {}
+        automatic = association.get("IpOwnerId") == "amazon"
+        public = "automatic" if automatic else association.get("PublicIp", "")
+        seen.append((one["NetworkInterfaceId"], one["PrivateIpAddress"], public))
+    return sorted(seen)
+
+
+def _elastic(world: World) -> list[Mapping[str, Any]]:
+    found = world.admin("ec2").describe_addresses()["Addresses"]
+    return sorted(found, key=lambda one: str(one["AllocationId"]))
+
+
+def _put_elsewhere(world: World) -> None:
+    other = next(i for i in world.estate["instances"] if i["name"] == "carrier-sync")
+    world.admin("ec2").associate_address(
+        AllocationId=_elastic(world)[0]["AllocationId"],
+        NetworkInterfaceId=other["interfaces"][0]["id"],
+        AllowReassociation=True,
+    )
+
+
+# --- rules ------------------------------------------------------------------------------------------
+
+
+def _group(world: World) -> str:
+    network = next(n for n in world.estate["networks"] if n["account"] == SHIPPING)
+    return str(network["security_groups"]["tracking-app"])
+
+
+def _rules(world: World) -> list[Mapping[str, Any]]:
+    by = [{"Name": "group-id", "Values": [_group(world)]}]
+    found: list[Mapping[str, Any]] = world.admin("ec2").describe_security_group_rules(Filters=by)[
+        "SecurityGroupRules"
+    ]
+    return found
+
+
+def _open_rules(world: World) -> None:
+    """What an attacker opens: SSH to the world, and everything outward to one address."""
+    ec2, group = world.admin("ec2"), _group(world)
+    ssh = {
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "temp"}],
+    }
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ssh])
+    out = {
+        "IpProtocol": "tcp",
+        "FromPort": 4444,
+        "ToPort": 4449,
+        "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/48"}],
+    }
+    ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[out])
+
+
+def _rule_aim(world: World) -> Aim:
+    wanted = [
+        one["SecurityGroupRuleId"]
+        for one in _rules(world)
+        if one.get("CidrIpv6") == "2001:db8::/48" or one.get("FromPort") == 22
+    ]
+    return _target("security_group", _group(world)), {"rule_ids": sorted(wanted)}
+
+
+def _said_by_rules(world: World) -> Any:
+    """Every rule of the group without its id."""
+    return sorted(
+        str(
+            {k: v for k, v in sorted(one.items()) if k not in ("SecurityGroupRuleId", "SecurityGroupRuleArn")}
+        )
+        for one in _rules(world)
+    )
+
+
+def _allow_https(world: World) -> None:
+    https = {"IpProtocol": "tcp", "FromPort": 444, "ToPort": 444, "IpRanges": [{"CidrIp": "10.9.0.0/16"}]}
+    world.admin("ec2").authorize_security_group_ingress(GroupId=_group(world), IpPermissions=[https])
+
+
+# --- profile ----------------------------------------------------------------------------------------
+
+
+def _make_profiles(world: World) -> None:
+    """The profile of the quarantine, and one of somebody else's."""
+    iam = world.admin("iam")
+    trust = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
+        '"Principal":{"Service":"ec2.amazonaws.com"}}]}'
+    )
+    for name in ("quell-isolation", "somebody-elses"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+
+
+def _associations(world: World) -> list[Mapping[str, Any]]:
+    by = [{"Name": "instance-id", "Values": [instance(world)["id"]]}]
+    found: list[Mapping[str, Any]] = world.admin("ec2").describe_iam_instance_profile_associations(
+        Filters=by
+    )["IamInstanceProfileAssociations"]
+    return found
+
+
+def _profile(world: World) -> Any:
+    return [one["IamInstanceProfile"]["Arn"].rsplit("/", 1)[-1] for one in _associations(world)]
+
+
+def _swap_to(name: str) -> Callable[[World], None]:
+    def swap(world: World) -> None:
+        world.admin("ec2").replace_iam_instance_profile_association(
+            AssociationId=_associations(world)[0]["AssociationId"], IamInstanceProfile={"Name": name}
+        )
+
+    return swap
+
+
 SUBJECTS: dict[str, Subject] = {
     "ec2.protect-instance": Subject(
         arrange=_terminates_on_shutdown,
@@ -133,5 +271,32 @@ SUBJECTS: dict[str, Subject] = {
         already=_stop,
         unrelated=_tag_other_host,
         two_valued=True,
+    ),
+    "ec2.remove-public-address": Subject(
+        arrange=_give_addresses,
+        aim=_host_aim(give_up_automatic=True),
+        look=_addresses,
+        disturb=_put_elsewhere,
+        drift=_put_elsewhere,
+        unrelated=_tag_other_host,
+        nothing_left="no public IPv4 address",
+    ),
+    "ec2.revoke-security-group-rule": Subject(
+        arrange=_open_rules,
+        aim=_rule_aim,
+        look=_said_by_rules,
+        disturb=_open_rules,
+        unrelated=_allow_https,
+        two_valued=True,
+        nothing_left="has no rule",
+    ),
+    "ec2.replace-instance-profile": Subject(
+        arrange=_make_profiles,
+        aim=_host_aim(),
+        look=_profile,
+        disturb=_swap_to("somebody-elses"),
+        drift=_swap_to("somebody-elses"),
+        already=_swap_to("quell-isolation"),
+        unrelated=_tag_other_host,
     ),
 }
