@@ -53,5 +53,6 @@ def world(db: None, simulator: Simulator) -> Iterator[World]:
                 incident=incident,
                 asks=make.person("responder", login="asks"),
                 approves=make.person("lead", login="approves"),
+                also_approves=make.person("lead", login="also-approves"),
             )
         aws.forget_sessions()

@@ -174,6 +174,7 @@ class World:
     incident: Incident
     asks: Actor
     approves: Actor
+    also_approves: Actor | None = None
 
     @property
     def estate(self) -> Mapping[str, Any]:
@@ -200,12 +201,13 @@ class World:
         return self.fresh(action)
 
     def approve(self, action: Action) -> Action:
-        """A second person approves the present plan; nobody needs to for tier 0."""
-        action = self.fresh(action)
-        if action.status in (ActionStatus.PLANNED, ActionStatus.DRIFTED):
-            approvals.approve(
-                action=action, plan_hash=action.plan_hash, by=self.approves, at=clock.now(), is_fresh=True
-            )
+        """A second person approves the present plan, for tier 3 a third as well; nobody for tier 0."""
+        for person in (self.approves, self.also_approves):
+            action = self.fresh(action)
+            if person and action.status in (ActionStatus.PLANNED, ActionStatus.DRIFTED):
+                approvals.approve(
+                    action=action, plan_hash=action.plan_hash, by=person, at=clock.now(), is_fresh=True
+                )
         return self.fresh(action)
 
     def drive(self, action: Action, *, limit: int = 400) -> Action:
