@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from lib import clock as product_clock
 from simulator import access, calls, engine
 from simulator.access import Identity
+from simulator.additions import lookup_events
 from simulator.calls import CallLog
 from simulator.faults import Fault, Faults
 from simulator.patches import queues
@@ -39,6 +40,7 @@ class Gateway:
         self.world = World(directory)
         self.faults = Faults()
         self.log = CallLog(directory / "calls.jsonl" if directory is not None else None)
+        lookup_events.read_from(self.log)
         self._late: set[threading.Thread] = set()
         self._closing = threading.Event()
         self._resets = 0
