@@ -41,6 +41,8 @@ def main(path: Path) -> str:
         reader=Recorded(brief["answers"]),
         partition=brief["partition"],
         exempt=tuple(brief["exempt"]),
+        write_back=brief["write_back"],
+        regions=tuple(brief["regions"]),
     )
     plan = plain(declared().plan(context))
     assert isinstance(plan, dict)

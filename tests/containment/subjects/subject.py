@@ -26,6 +26,7 @@ class Subject:
     same thing and is refused (False: each makes an object or statement of its own). `nothing_left`: words
     of the refusal where, after a first action, there is nothing any more that a second could be planned
     for, so that it never comes to the lock.
+    `collects`: it only reads and keeps, so that its plan has no call and no difference.
     `where` says on what it was tried: `simulator`, or `stub` with the reason in `why` when the
     operations are ours (`simulator.additions`), checked against botocore's model and not moto's.
     """
@@ -41,5 +42,6 @@ class Subject:
     two_valued: bool = False
     meets_itself: bool = True
     nothing_left: str = ""
+    collects: bool = False
     where: str = "simulator"
     why: str = ""
