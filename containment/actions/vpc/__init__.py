@@ -1,0 +1,1 @@
+"""Containment of VPC subnets by their network ACLs."""

@@ -1,0 +1,69 @@
+"""Planning without AWS: answers by operation, and a context around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from containment.actions import action_type
+from containment.describing import Context
+from containment.looking import decoded
+from containment.parameters import check
+from containment.types import Duty, Place, Plan, Read, Target, plain
+from lib.canonical import JSON
+
+ACCOUNT = "111122223333"
+MANAGEMENT = "999900001111"
+EXEMPT = (f"arn:aws:iam::{ACCOUNT}:role/quell-contain", f"arn:aws:iam::{ACCOUNT}:user/break-glass")
+
+
+@dataclass
+class Answers:
+    """A reader that answers from a table; a function is asked with the parameters."""
+
+    table: Mapping[str, Any]
+    asked: list[Read] = field(default_factory=list)
+
+    def read(self, read: Read) -> JSON:
+        self.asked.append(read)
+        answer = self.table[read.name]
+        return decoded(plain(answer(read.params) if callable(answer) else answer), read.decode)
+
+
+def context(
+    type_id: str,
+    target_id: str,
+    table: Mapping[str, Any | Callable[..., Any]],
+    params: Mapping[str, Any] | None = None,
+    *,
+    partition: str = "aws",
+    region: str = "eu-west-1",
+    exempt: tuple[str, ...] = EXEMPT,
+) -> Context:
+    """What planning of a type is given."""
+    declared = action_type(type_id)
+    here = Place(account=ACCOUNT, region=region, duty=Duty.CONTAIN)
+    home = Place(account=MANAGEMENT, region=region, duty=Duty.ORGANIZATION)
+    return Context(
+        id="01M85MG280RBTKVD0GPK58FM2V",
+        target=Target(type=declared.target, account=ACCOUNT, region=region, id=target_id),
+        params=check(declared.params, params or {}),
+        duty=Duty.CONTAIN,
+        places={"target": here, "edge": here, "management": home, "identity": home},
+        reader=Answers(table),
+        partition=partition,
+        exempt=tuple(one.replace("arn:aws:", f"arn:{partition}:") for one in exempt),
+    )
+
+
+def planned(type_id: str, target_id: str, table: Mapping[str, Any], *args: Any, **more: Any) -> Plan:
+    """The plan of a type."""
+    return action_type(type_id)().plan(context(type_id, target_id, table, *args, **more))
+
+
+def said(plan: Plan) -> str:
+    """Everything of a plan as one text, to look for what must not be in it."""
+    import json
+
+    return json.dumps(plain(plan))
