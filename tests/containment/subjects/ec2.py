@@ -244,6 +244,76 @@ def _swap_to(name: str) -> Callable[[World], None]:
     return swap
 
 
+# --- sharing ----------------------------------------------------------------------------------------
+
+STRANGERS = ("123123123123", "321321321321")
+SNAPSHOT_MARK = "shared by mistake"
+
+
+def _share_snapshot(world: World) -> None:
+    volume = instance(world)["volumes"][0]["id"]
+    world.admin("ec2").create_snapshot(VolumeId=volume, Description=SNAPSHOT_MARK)
+    _share_again(world)
+
+
+def _share_again(world: World) -> None:
+    for named in ({"UserIds": list(STRANGERS)}, {"GroupNames": ["all"]}):
+        world.admin("ec2").modify_snapshot_attribute(
+            SnapshotId=_snapshot(world), Attribute="createVolumePermission", OperationType="add", **named
+        )
+
+
+def _snapshot(world: World) -> str:
+    by = [{"Name": "description", "Values": [SNAPSHOT_MARK]}]
+    found = world.admin("ec2").describe_snapshots(OwnerIds=["self"], Filters=by)["Snapshots"]
+    return str(found[0]["SnapshotId"])
+
+
+def _snapshot_shares(world: World) -> Any:
+    answer = world.admin("ec2").describe_snapshot_attribute(
+        SnapshotId=_snapshot(world), Attribute="createVolumePermission"
+    )
+    return sorted(one.get("UserId") or one["Group"] for one in answer["CreateVolumePermissions"])
+
+
+def _take_one_snapshot_share(world: World) -> None:
+    world.admin("ec2").modify_snapshot_attribute(
+        SnapshotId=_snapshot(world),
+        Attribute="createVolumePermission",
+        OperationType="remove",
+        UserIds=[STRANGERS[0]],
+    )
+
+
+def _image(world: World) -> str:
+    found = world.admin("ec2").describe_images(Owners=["self"])["Images"]
+    return str(next(one["ImageId"] for one in found if one["Name"] == "nf-base-2026.11"))
+
+
+def _change_image_share(way: str, *grantees: Mapping[str, str]) -> Callable[[World], None]:
+    def change(world: World) -> None:
+        world.admin("ec2").modify_image_attribute(
+            ImageId=_image(world), LaunchPermission={way: list(grantees)}
+        )
+
+    return change
+
+
+def _image_shares(world: World) -> Any:
+    answer = world.admin("ec2").describe_image_attribute(ImageId=_image(world), Attribute="launchPermission")
+    return sorted(next(iter(one.values())) for one in answer["LaunchPermissions"])
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+def _snapshot_all(world: World) -> None:
+    """What has to be there before an instance may be terminated; it is protected, too."""
+    spec = {"InstanceId": instance(world)["id"]}
+    world.admin("ec2").create_snapshots(InstanceSpecification=spec, Description="before the end")
+    _set(world, DisableApiTermination={"Value": True})
+
+
 SUBJECTS: dict[str, Subject] = {
     "ec2.protect-instance": Subject(
         arrange=_terminates_on_shutdown,
@@ -298,5 +368,32 @@ SUBJECTS: dict[str, Subject] = {
         drift=_swap_to("somebody-elses"),
         already=_swap_to("quell-isolation"),
         unrelated=_tag_other_host,
+    ),
+    "ec2.unshare-snapshot": Subject(
+        arrange=_share_snapshot,
+        aim=lambda world: (_target("snapshot", _snapshot(world)), {}),
+        look=_snapshot_shares,
+        disturb=_share_again,
+        drift=_take_one_snapshot_share,
+        unrelated=_tag_other_host,
+        two_valued=True,
+        nothing_left="shared with nobody",
+    ),
+    "ec2.unshare-image": Subject(
+        arrange=_change_image_share("Add", {"Group": "all"}, {"UserId": STRANGERS[0]}),
+        aim=lambda world: (_target("image", _image(world)), {}),
+        look=_image_shares,
+        disturb=_change_image_share("Add", {"Group": "all"}, {"UserId": STRANGERS[0]}),
+        drift=_change_image_share("Add", {"UserId": STRANGERS[1]}),
+        unrelated=_tag_other_host,
+        two_valued=True,
+        nothing_left="shared with nobody",
+    ),
+    "ec2.terminate-instance": Subject(
+        arrange=_snapshot_all,
+        aim=_host_aim(),
+        look=_state,
+        drift=lambda world: _set(world, DisableApiTermination={"Value": False}),
+        has_undo=False,
     ),
 }
