@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from cases import milestones
+from cases.access import people_who_may
 from cases.models import Action, Incident
 from cases.words import ActionStatus, Basis, MilestoneKind, MilestoneSource
 from containment import coverage, journal, locks
@@ -16,9 +17,32 @@ from containment.looking import UNRESOLVED, resolved_or_not
 from containment.models import Step as Row
 from containment.models import StepState
 from containment.types import CHANGING, Plan, plan_of
-from lib import clock
+from identity.permissions import Permission
+from lib import canonical, clock
+from notify import outbox
 
 TAKING_PART = frozenset({StepState.APPLIED, StepState.INTENT, StepState.UNKNOWN, StepState.WAITING})
+
+
+def ring(action: Action, *, kind: str, text: str, severity: int = 90) -> None:
+    """Ring who may act on it: the responders and leads of the incident's team. Inside a transaction."""
+    incident = Incident.objects.get(pk=action.incident_id)
+    people = people_who_may(
+        Permission.CONFIRM_ACTIONS,
+        team=incident.team_id,
+        account=action.target["account"],
+        incident=incident,
+    )
+    outbox.ring(
+        kind=kind,
+        subject=incident.ref,
+        title=text[:300],
+        link=f"/actions/{action.ulid}",
+        severity=severity,
+        to=[person.pk for person in people],
+        key=f"{kind}:{action.ulid}:{canonical.sha256(text)[:16]}",
+        at=clock.now(),
+    )
 
 
 def responded(action: Action, rows: list[Row]) -> None:
@@ -42,7 +66,17 @@ def responded(action: Action, rows: list[Row]) -> None:
 
 def contained(action: Action) -> None:
     """State that the incident is contained, if with this action everything tainted is. In a transaction."""
-    incident = Incident.objects.get(pk=action.incident_id)
+    _stated(Incident.objects.get(pk=action.incident_id), evidence=f"action {action.ulid}")
+
+
+def decided(incident: Incident, *, reason: str) -> None:
+    """Let "contained" follow a person's decision about what is required, either way. In a transaction."""
+    fresh = Incident.objects.get(pk=incident.pk)
+    _withdrawn(fresh, reason)
+    _stated(Incident.objects.get(pk=incident.pk), evidence=reason)
+
+
+def _stated(incident: Incident, *, evidence: str) -> None:
     if incident.contained_at is not None:
         return
     since = coverage.contained_since(incident)
@@ -56,13 +90,31 @@ def contained(action: Action) -> None:
         basis=Basis.BY_QUELL,
         by=WORKER,
         recorded_at=clock.now(),
-        evidence=f"action {action.ulid}",
+        evidence=evidence,
     )
 
 
 def no_longer_contained(action: Action, reason: str) -> None:
     """Withdraw "contained" when an action that it rested on no longer holds. Inside a transaction."""
-    incident = Incident.objects.get(pk=action.incident_id)
+    _withdrawn(Incident.objects.get(pk=action.incident_id), reason)
+
+
+def recheck(*, since: datetime) -> int:
+    """Withdraw "contained" where an incident that changed since has a new tainted target; how many."""
+    changed = Incident.objects.filter(
+        contained_at__isnull=False, contained_basis=Basis.BY_QUELL, updated_at__gte=since
+    ).exclude(status="closed")
+    withdrawn = 0
+    for incident in changed.order_by("pk")[:200]:
+        if coverage.contained_since(incident) is not None:
+            continue
+        with transaction.atomic():
+            _withdrawn(Incident.objects.get(pk=incident.pk), "a target that is not contained was added")
+        withdrawn += 1
+    return withdrawn
+
+
+def _withdrawn(incident: Incident, reason: str) -> None:
     if incident.contained_at is None or coverage.contained_since(incident) is not None:
         return
     milestones.withdraw(
@@ -135,4 +187,5 @@ def withdrawn_from_force(action: Action, *, alarm: str) -> bool:
         )
         journal.tell(action, story)
         no_longer_contained(action, alarm)
+        ring(action, kind="containment.lifted", text=f"No longer in force: {alarm}")
     return True

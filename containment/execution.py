@@ -20,7 +20,17 @@ from django.db import transaction
 
 from cases.models import Action
 from cases.words import ActionStatus
-from containment import changing, collecting, consequences, failpoints, journal, planning, starting, stopping
+from containment import (
+    changing,
+    collecting,
+    consequences,
+    failpoints,
+    journal,
+    planning,
+    starting,
+    stopping,
+    watching,
+)
 from containment.expecting import brief, expected_in_force, in_force_compare, last_of_each_change
 from containment.journal import Story
 from containment.looking import UNRESOLVED, Missing, resolved_check, resolved_or_not, same
@@ -222,4 +232,5 @@ def _verified(turn: Turn) -> None:
             consequences.reverted(turn.original(), turn.rows, turn.plan)
         else:
             consequences.contained(action)
+            watching.verified(action, at=now)
     failpoints.reach("verified")

@@ -7,18 +7,21 @@ from django.db.models import Q
 
 from cases.models import Action
 from containment.approval_models import ApprovalCall, GlassReview, TierPolicy, Voiding
+from containment.watch_models import CoverageChoice, Watch
 from identity.models import Person
 from lib import clock
 
 __all__ = [
     "Approval",
     "ApprovalCall",
+    "CoverageChoice",
     "GlassReview",
     "Lock",
     "Step",
     "StepState",
     "TierPolicy",
     "Voiding",
+    "Watch",
 ]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import IN_FORCE, ActionStatus
+from containment import approvals, planning, preflight
 from containment import coverage as covering
-from containment import planning, preflight
 from containment.models import StepState
+from containment.named_plans import Expanded, named_plans
 from containment.presentation import MOVING, ActionView, StepView
 from containment.queries import actions_of
 from containment.suggesting import Suggestion, suggestions
@@ -67,8 +68,12 @@ class Panel:
     coverage: list[covering.Row]
     hidden: int
     tally: Tally
+    plans: list[Expanded]
     suggestions: list[Suggestion]
+    others: list[Suggestion]
     actions: list[Entry]
+    waiting: int
+    may_decide: bool
     every: int
 
 
@@ -103,8 +108,15 @@ def panel(actor: Actor, incident: Incident) -> Panel:
     everything = covering.coverage(incident)
     rows = [row for row in everything if is_seen(row.account)]
     actions = [action for action in actions_of(incident) if is_seen(action.target.get("account", ""))]
-    offered = suggestions(incident) if incident.status != "closed" else []
+    is_open = incident.status != "closed"
+    offered = [one for one in suggestions(incident) if is_seen(one.target["account"])] if is_open else []
+    plans = [_seen_of(plan, is_seen) for plan in named_plans(incident)] if is_open else []
     return Panel(
+        may_decide=is_open and actor.kind == "person" and actor.may(Permission.CONFIRM_ACTIONS),
+        plans=[plan for plan in plans if plan.actions or plan.asked],
+        waiting=sum(
+            1 for action in actions if approvals.may_approve(action, actor).allowed and _waits(action)
+        ),
         hidden=len(everything) - len(rows),
         coverage=rows,
         tally=Tally(
@@ -112,10 +124,20 @@ def panel(actor: Actor, incident: Incident) -> Panel:
             contained=sum(1 for row in rows if not row.is_open),
             open=sum(1 for row in rows if row.is_open),
         ),
-        suggestions=[one for one in offered if is_seen(one.target["account"])],
+        suggestions=[one for one in offered if one.is_first],
+        others=[one for one in offered if not one.is_first],
         actions=entries(actions),
         every=_soonest(actions),
     )
+
+
+def _seen_of(plan: Expanded, is_seen: Callable[[str], bool]) -> Expanded:
+    """The plan without the actions in accounts that the reader does not cover."""
+    return replace(plan, actions=tuple(one for one in plan.actions if is_seen(one.target["account"])))
+
+
+def _waits(action: Action) -> bool:
+    return action.status in approvals.WAITING
 
 
 def entries(actions: Iterable[Action]) -> list[Entry]:

@@ -19,12 +19,13 @@ from containment import (
     locks,
     planning,
     preflight,
+    watching,
 )
 from containment.actions import UnknownType, action_type
 from containment.expecting import brief
 from containment.journal import LostLease, Story
 from containment.looking import same
-from containment.models import StepState
+from containment.models import StepState, Watch
 from containment.turn import FINISHED, Turn
 from containment.types import CHANGING, Refused, plain, plan_of
 from containment.undo import REVERTIBLE
@@ -92,7 +93,7 @@ def _start_forward(turn: Turn) -> datetime | None:
         planning.write_journal(action, turn.plan)
         turn.reload_rows()
     if _is_approved(turn):  # planning and dry runs took their time
-        _take(turn, preflight=[plain(one) for one in found])
+        _take(turn, watching.begin(action), preflight=[plain(one) for one in found])
     return None
 
 
@@ -104,13 +105,15 @@ def _plan_again(action: Action) -> planning.Planned:
     return planning.make_plan(action, declared)
 
 
-def _take(turn: Turn, **values: Any) -> None:
+def _take(turn: Turn, watch: Watch | None, **values: Any) -> None:
     """Take the locks and start, in one transaction: from here on it is in force."""
     action = turn.action
     story = Story(act="action.started", title=f"Applying: {planning.title_of(action)}")
     try:
         with transaction.atomic():
             locks.take_own(action, turn.plan)
+            if watch:
+                watching.save(watch)
             journal.move(action, ActionStatus.APPLYING, story=story, started_at=clock.now(), **values)
     except locks.Held as held:
         turn.end(ActionStatus.REFUSED, f"{held.key} is already held by action {held.holder.ulid}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from cases.models import Action, Alert, Incident
 from cases.words import ActionStatus
-from containment.actions import action_type
+from containment.actions import UnknownType, action_type, catalogue
 from containment.describing import ActionType
+from containment.fitting import FITS, Aim, Fit
+from containment.tainted import Naming, Thing, naming, namings
+from lib import canonical
 
 ENDED = (
     ActionStatus.REFUSED,
@@ -23,7 +27,7 @@ ENDED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """One action that fits, ready to be asked for."""
+    """One action that fits, ready to be asked for; `is_first` when it is what one does as a rule."""
 
     type: str
     title: str
@@ -34,72 +38,109 @@ class Suggestion:
     reason: str
     does_not_stop: str
     order: int
+    is_first: bool = True
+
+    @property
+    def key(self) -> str:
+        """Names the suggestion within its incident: type, target and parameters, as one text."""
+        return key_of(self.type, self.target, self.params)
+
+    @property
+    def pick(self) -> str:
+        """The key in sixteen letters, for a form."""
+        return canonical.sha256(self.key)[:16]
 
 
 def suggestions(incident: Incident) -> list[Suggestion]:
     """Actions that fit the incident's resources and were not asked for yet, in order. Two queries."""
-    asked = {
-        (action.type, action.target["account"], action.target["id"])
-        for action in Action.objects.filter(incident=incident, reverts__isnull=True).exclude(status__in=ENDED)
-    }
-    found: dict[tuple[str, str, str], Suggestion] = {}
-    for alert in Alert.objects.filter(incident=incident).order_by("-severity", "pk"):
-        for one in _of_alert(alert):
-            key = (one.type, one.target["account"], one.target["id"])
-            if key not in asked:
-                found.setdefault(key, one)
-    return sorted(found.values(), key=lambda one: (one.order, one.target["id"], one.type))
+    asked = asked_for(incident)
+    found: dict[str, Suggestion] = {}
+    for named in namings(incident):
+        for one in _of_naming(named):
+            if one.key not in asked:
+                found.setdefault(one.key, one)
+    return in_order(found.values())
 
 
 def of_alert(alert: Alert) -> list[Suggestion]:
     """Actions that fit what one alert names, in order, whether asked for or not. No query."""
-    return sorted(_of_alert(alert), key=lambda one: (one.order, one.target["id"], one.type))
+    found: dict[str, Suggestion] = {}
+    for one in _of_naming(naming(alert)):
+        found.setdefault(one.key, one)
+    return in_order(found.values())
 
 
-def _of_alert(alert: Alert) -> Iterator[Suggestion]:
-    named = {(str(r.get("type")), str(r.get("id"))) for r in alert.resources if r.get("id")}
-    users = sorted(name for kind, name in named if kind == "user")
-    for kind, name in sorted(named):
-        if kind == "access_key" and users:
-            yield _one(
-                "iam.deactivate-access-key",
-                alert,
-                kind,
-                name,
-                {"user": users[0]},
-                f"{alert.type} names this key of {users[0]}",
-            )
-        if kind == "role":
-            yield _one(
-                "iam.revoke-role-sessions",
-                alert,
-                kind,
-                name,
-                {},
-                f"{alert.type} names a session of this role",
-            )
-        if kind == "instance":
-            yield _one(
-                "ec2.snapshot-volumes",
-                alert,
-                kind,
-                name,
-                {},
-                "The disks as they are now, before anything is changed",
-            )
-            yield _one("ec2.isolate-instance", alert, kind, name, {}, f"{alert.type} names this instance")
+def in_order(found: Iterable[Suggestion]) -> list[Suggestion]:
+    """Evidence first, then what one does as a rule, then the rest."""
+    return sorted(
+        found,
+        key=lambda one: (one.category != "evidence", not one.is_first, one.order, one.target["id"], one.type),
+    )
 
 
-def _one(type_id: str, alert: Alert, kind: str, name: str, params: dict[str, Any], reason: str) -> Suggestion:
+def asked_for(incident: Incident) -> set[str]:
+    """The keys of what was asked for already and has not ended. One query."""
+    actions = Action.objects.filter(incident=incident, reverts__isnull=True).exclude(status__in=ENDED)
+    return {key_of(action.type, action.target, action.params) for action in actions}
+
+
+def key_of(type_id: str, target: dict[str, Any], params: dict[str, Any]) -> str:
+    """A type on a target with parameters, those left at their defaults aside."""
+    defaults = _defaults(type_id)
+    told = {name: value for name, value in params.items() if defaults.get(name, _NONE) != value}
+    return canonical.dumps([type_id, target["account"], target["type"], target["id"], told])
+
+
+def suggestion_for(*, type_id: str, thing: Thing, aim: Aim, reason: str, is_first: bool = True) -> Suggestion:
+    """The suggestion of a type for an aim at a thing."""
     declared: type[ActionType] = action_type(type_id)
+    arn = thing.arn if (aim.kind, aim.id) == (thing.kind, thing.id) else ""
     return Suggestion(
         type=declared.id,
         title=declared.title,
         category=declared.category.value,
         tier=declared.tier,
-        target={"type": kind, "account": alert.account, "region": alert.region, "id": name, "arn": ""},
-        params=params,
+        target={"type": aim.kind, "account": thing.account, "region": thing.region, "id": aim.id, "arn": arn},
+        params=dict(aim.params),
         reason=reason,
         does_not_stop=declared.does_not_stop(),
         order=declared.order,
+        is_first=is_first,
     )
+
+
+_NONE = object()
+
+
+def _defaults(type_id: str) -> dict[str, Any]:
+    try:
+        fields = dataclasses.fields(action_type(type_id).params)  # type: ignore[arg-type]
+    except UnknownType:
+        return {}
+    return {
+        one.name: list(one.default) if isinstance(one.default, tuple) else one.default
+        for one in fields
+        if one.default is not dataclasses.MISSING
+    }
+
+
+def _of_naming(named: Naming) -> Iterator[Suggestion]:
+    known = {declared.id for declared in catalogue()}
+    for thing in named.things:
+        for fit in FITS.get(thing.kind, ()):
+            if fit.type not in known:
+                continue
+            for aim in fit.aims(thing, named):
+                yield suggestion_for(
+                    type_id=fit.type,
+                    thing=thing,
+                    aim=aim,
+                    reason=_reason(fit, named),
+                    is_first=fit.is_first,
+                )
+
+
+def _reason(fit: Fit, named: Naming) -> str:
+    """The row's words, with what the alert says; `format` is not used on what a sender wrote."""
+    users = " or ".join(named.of("user")[:3])
+    return fit.why.replace("{alert}", named.alert_type or "An alert").replace("{users}", users)

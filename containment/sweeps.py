@@ -24,6 +24,10 @@ def register() -> None:
     """Register the sweeps of this package. Called once, when the models are loaded."""
     doorbell.register(doorbell.Sweep(topic="actions", queue="containment", run=run_due_actions))
     doorbell.register(doorbell.Sweep(topic="in-force", queue="containment", run=look_at_due))
+    doorbell.register(doorbell.Sweep(topic="watches", queue="containment", run=watch_due))
+    doorbell.register(
+        doorbell.Sweep(topic="reviews", queue="containment", run=review_due, every_seconds=20.0)
+    )
 
 
 def run_due_actions(limit: int = 20) -> int:
@@ -66,6 +70,21 @@ def look_at_due() -> int:
     from containment import reconciling
 
     return sum(1 for pk in reconciling.due() if reconciling.look_at(pk) is not None)
+
+
+def watch_due() -> int:
+    """Look again at the principals that were contained; how many were looked at."""
+    from containment import watching
+
+    return watching.look_at_due()
+
+
+def review_due() -> int:
+    """Ring for reviews that are due, and look at what incidents rest their *contained* on."""
+    from containment import consequences, in_force
+
+    in_force.ring_overdue()
+    return consequences.recheck(since=clock.now() - timedelta(minutes=10))
 
 
 def _work(action: Action) -> datetime | None:

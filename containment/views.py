@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from cases import access, overview
 from cases.models import Action, Incident
 from containment import approvals, pages, planning, undo
+from containment.named_plans import named_plans
 from containment.presentation import present
 from containment.queries import actions_of
 from containment.suggesting import Suggestion, suggestions
@@ -39,7 +40,15 @@ def panel(request: HttpRequest, ref: str) -> HttpResponse:
         return render(request, "containment/incident.html", context)
     states = [(e.action.ulid, e.action.status, e.action.updated_at, e.action.alarm) for e in shown.actions]
     tag = fragments.tag_of(
-        shown.coverage, shown.hidden, shown.suggestions, states, incident.contained_at, incident.status
+        shown.coverage,
+        shown.hidden,
+        shown.plans,
+        shown.suggestions,
+        shown.others,
+        shown.waiting,
+        states,
+        incident.contained_at,
+        incident.status,
     )
     response = fragments.unchanged(request, tag)
     if response is None:
@@ -51,20 +60,24 @@ def panel(request: HttpRequest, ref: str) -> HttpResponse:
 @require_POST
 @signed_in
 def propose(request: HttpRequest, ref: str) -> HttpResponse:
-    """Ask for one of the suggested actions; the worker plans it."""
+    """Ask for one, several or all of what is offered; the worker plans each."""
     actor = actor_of(request)
     incident = access.incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
-    chosen = _chosen(request, incident)
-    action = planning.propose(
-        incident=incident,
-        type_id=chosen.type,
-        target=chosen.target,
-        params=chosen.params,
-        reason=_reason(request),
-        by=actor,
-        at=clock.now(),
-    )
-    return HttpResponseRedirect(reverse("action", args=[action.ulid]))
+    asked = [
+        planning.propose(
+            incident=incident,
+            type_id=one.type,
+            target=one.target,
+            params=one.params,
+            reason=_reason(request) or one.reason,
+            by=actor,
+            at=clock.now(),
+        )
+        for one in _chosen(request, incident)
+    ]
+    if len(asked) == 1:
+        return HttpResponseRedirect(reverse("action", args=[asked[0].ulid]))
+    return HttpResponseRedirect(reverse("incident-containment", args=[ref]) + "#actions")
 
 
 @require_safe
@@ -173,13 +186,18 @@ def _action(request: HttpRequest, actor: Actor, found: Action) -> dict[str, Any]
     }
 
 
-def _chosen(request: HttpRequest, incident: Incident) -> Suggestion:
-    """The suggestion that a button stands for, looked up again: what is posted is only its name."""
-    posted = tuple(request.POST.get(name, "") for name in ("type", "account", "id"))
-    for one in suggestions(incident):
-        if (one.type, one.target["account"], one.target["id"]) == posted:
-            return one
-    raise Conflict("This was asked for already, or no longer fits the incident.")
+def _chosen(request: HttpRequest, incident: Incident) -> list[Suggestion]:
+    """What was picked, looked up again: what is posted are only names. Raises `Conflict` for none left."""
+    picked = set(request.POST.getlist("pick"))
+    if not picked:
+        raise Invalid("Pick at least one action.", pointer="/pick")
+    offered = {one.pick: one for one in suggestions(incident)}
+    for expanded in named_plans(incident):
+        offered.update({one.pick: one for one in expanded.actions})
+    chosen = [one for pick, one in offered.items() if pick in picked]
+    if not chosen:
+        raise Conflict("This was asked for already, or no longer fits the incident.")
+    return chosen
 
 
 def _reason(request: HttpRequest) -> str:

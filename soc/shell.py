@@ -77,6 +77,8 @@ class Shell:
             found.append(self._place("alerts", "Alerts", "a", self._count_alerts(actor)))
         if actor.may(Permission.READ_INCIDENTS):
             found.append(self._place("incidents", "Incidents", "i", self._count_incidents(actor)))
+        if actor.may(Permission.READ_ACTIONS):
+            found.append(self._place("in-force", "In force", "f", ""))
         if actor.may(Permission.READ_METRICS):
             found.append(self._place("metrics", "Metrics", "m", ""))
         if actor.may(Permission.READ_ALERTS):
