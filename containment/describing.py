@@ -110,6 +110,7 @@ class Context:
     `regions` are those in which the estate says the account is used, sorted; `sources` is there only
     while an artefact is collected. `exempt` are the principals (role and user ARNs, sorted) whom no deny
     may hit: Quell's own roles in the target's account and the account's break-glass principals.
+    `write_back`: whether findings may be changed where they came from.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Context:
     exempt: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     sources: Sources | None = None
+    write_back: bool = False
 
     @property
     def mark(self) -> str:

@@ -232,6 +232,7 @@ def context_of(action: Action, declared: type[ActionType]) -> Context:
         reader=Eyes(names=Names.of(action), allowed=frozenset(declared.reads)),
         partition=partition,
         exempt=guardrails.exempt(account) if account else (),
+        write_back=settings.QUELL_WRITE_BACK,
         regions=tuple(sorted(account.regions)) if account else (),
     )
 

@@ -60,6 +60,11 @@ _evidence = env.declare(
 _evidence_most = env.declare(
     "QUELL_EVIDENCE_MOST_MB", "megabytes that one artefact or upload may have", default="4096"
 )
+_write_back = env.declare(
+    "QUELL_WRITE_BACK",
+    "1 lets actions archive findings and set their status where they came from",
+    default="0",
+)
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
 _queues = env.declare("QUELL_SQS_QUEUES", "addresses of the SQS queues that worker-collect polls, by comma")
 _queues_team = env.declare(
@@ -116,6 +121,7 @@ QUELL_BASE_URL = env.text(_base_url).rstrip("/")
 QUELL_CLOCK_RATE = env.number(_rate)
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
+QUELL_WRITE_BACK = env.flag(_write_back)
 QUELL_EXPECT_HEARTBEAT = env.flag(_heartbeat)
 QUELL_INGEST_PER_MINUTE = int(env.number(_ingest))
 QUELL_WEB_PROCESSES = max(1, int(env.number(_web)))

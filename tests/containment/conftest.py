@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from cases.models import Incident
 from lib import aws, clock
@@ -36,8 +37,9 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def world(db: None, simulator: Simulator) -> Iterator[World]:
-    """A fresh simulated AWS, an incident, an analyst who asks and a lead who approves."""
+def world(db: None, simulator: Simulator, settings: Settings) -> Iterator[World]:
+    """A fresh simulated AWS, an incident, an analyst who asks and a lead who approves; write-back is on."""
+    settings.QUELL_WRITE_BACK = True
     with clock.using(ManualClock(START)) as manual:
         assert isinstance(manual, ManualClock)
         simulator.reset()

@@ -154,6 +154,7 @@ def test_two_processes_give_the_same_hash(world: World, type_id: str, tmp_path: 
         "answers": kept,
         "partition": context.partition,
         "exempt": list(context.exempt),
+        "write_back": context.write_back,
         "regions": list(context.regions),
     }
     path = tmp_path / "brief.json"
