@@ -65,7 +65,8 @@ def _trail(ctx: Context) -> dict[str, Any]:
     listed = ctx.read(cloudtrail.read("DescribeTrails", includeShadowTrails=True))["trailList"]
     wanted = ctx.target.id
     found = sorted(
-        (one for one in listed if wanted in (one["Name"], one["TrailARN"])), key=lambda one: str(one["TrailARN"])
+        (one for one in listed if wanted in (one["Name"], one["TrailARN"])),
+        key=lambda one: str(one["TrailARN"]),
     )
     if not found:
         raise Refused(f"account {ctx.target.account} has no trail {wanted} in {ctx.target.region}")

@@ -1,0 +1,1 @@
+"""What GuardDuty is told about its findings."""

@@ -1,0 +1,1 @@
+"""Lambda functions: how often they run, what starts them, and evidence of them."""

@@ -1,0 +1,1 @@
+"""Databases of RDS and Aurora, and their snapshots."""

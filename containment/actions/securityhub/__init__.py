@@ -1,0 +1,1 @@
+"""What Security Hub is told about its findings."""
