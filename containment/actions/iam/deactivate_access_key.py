@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from containment.actions import register
+from containment.actions.iam import principals
 from containment.describing import ActionType, Context, Steps
 from containment.looking import q
 from containment.parameters import param
@@ -33,14 +34,14 @@ class DeactivateAccessKey(ActionType):
     tier = 1
     order = 20
     params = Params
-    pairs_with = ("iam.revoke-role-sessions",)
-    reads = ("iam:ListAccessKeys", "iam:GetAccessKeyLastUsed")
+    pairs_with = ("iam.revoke-user-sessions", "iam.revoke-role-sessions", "iam.remove-console-access")
+    reads = ("iam:GetAccessKeyLastUsed", "iam:GetUser", "iam:ListAccessKeys")
     writes = ("iam:UpdateAccessKey",)
     fallback = ("aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive",)
 
     def plan(self, ctx: Context) -> Plan:
-        iam, user, key = ctx.aws("iam"), ctx.params.user, ctx.target.id
-        listing = iam.read("ListAccessKeys", UserName=user)
+        owner, key = principals.user(ctx, ctx.params.user), ctx.target.id
+        user, listing = owner.name, owner.read(ctx, "ListAccessKeys")
         keys = {k["AccessKeyId"]: k["Status"] for k in ctx.read(listing)["AccessKeyMetadata"]}
         if key not in keys:
             raise Refused(f"{user} has no access key {key}")
@@ -48,13 +49,13 @@ class DeactivateAccessKey(ActionType):
         steps.set(
             "deactivate",
             changes=f"iam:user/{user}/access-key/{key}",
-            call=iam.call("UpdateAccessKey", UserName=user, AccessKeyId=key, Status="Inactive"),
+            call=owner.call(ctx, "UpdateAccessKey", AccessKeyId=key, Status="Inactive"),
             seen=Check(
                 read=listing,
                 select=f"AccessKeyMetadata[?AccessKeyId=={q(key)}].Status | [0]",
                 equals="Inactive",
             ),
-            undo=iam.call("UpdateAccessKey", UserName=user, AccessKeyId=key, Status="Active"),
+            undo=owner.call(ctx, "UpdateAccessKey", AccessKeyId=key, Status="Active"),
         )
         others = sorted(k for k, status in keys.items() if k != key and status == "Active")
         return steps.plan(
