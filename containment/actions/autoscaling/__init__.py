@@ -1,0 +1,1 @@
+"""Containment of instances that an Auto Scaling group keeps."""

@@ -1,0 +1,1 @@
+"""Containment of instances behind load balancers."""
