@@ -27,6 +27,7 @@ from lib.errors import Conflict, Invalid, NotFound
 MOST_VIEWED = 1024 * 1024
 """Bytes of an artefact that a page shows as text."""
 
+CHECKS = (CustodyAct.VERIFIED, CustodyAct.DAMAGED)
 _VIEWED = re.compile(r"application/(vnd\.quell\.[a-z.-]+\+)?json|text/[a-z0-9.+-]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,49}", re.IGNORECASE)
 
@@ -151,8 +152,7 @@ def evidence_of(actor: Actor, incident: Incident) -> QuerySet[Evidence]:
 
     Each row has `last_check`: what the newest check of its file came to (`verified`, `damaged` or None).
     """
-    checks = (CustodyAct.VERIFIED, CustodyAct.DAMAGED)
-    newest = Custody.objects.filter(evidence=OuterRef("pk"), what__in=checks).order_by("-pk")
+    newest = Custody.objects.filter(evidence=OuterRef("pk"), what__in=CHECKS).order_by("-pk")
     found = incident.evidence.filter(pk__in=_visible(actor).values("pk"))
     return (
         found.select_related("action", "person", "incident")
@@ -168,6 +168,25 @@ def evidence_for(actor: Actor, ulid: str, *, permission: Permission = Permission
         raise NotFound("There is no such evidence, or it is not yours to see.")
     access.incident_for(actor, found.incident.ref, permission=permission)
     return found
+
+
+def content_for(actor: Actor, ulid: str) -> Evidence:
+    """One artefact whose content the actor may have: what is sensitive, only those who work on it.
+
+    Raises `NotFound`, `Forbidden`.
+    """
+    found = evidence_for(actor, ulid)
+    needed = Permission.WRITE_INCIDENTS if found.is_sensitive else Permission.READ_INCIDENTS
+    access.incident_for(actor, found.incident.ref, permission=needed)
+    return found
+
+
+def may_have(actor: Actor, found: Evidence) -> bool:
+    """Whether the actor may have the content of an artefact that they see."""
+    incident = found.incident
+    return not found.is_sensitive or access.permits(
+        actor, Permission.WRITE_INCIDENTS, team=incident.team_id, account=incident.account
+    )
 
 
 def download(*, evidence: Evidence, by: Actor, at: datetime) -> Iterator[bytes]:
@@ -242,8 +261,7 @@ def _given(evidence: Evidence, what: CustodyAct, *, by: Actor, at: datetime) -> 
 def _found_damaged(evidence: Evidence, damage: str, *, by: Actor, at: datetime) -> None:
     """Write it where people look; the timeline tells once, until a check finds it whole again."""
     with transaction.atomic():
-        checks = evidence.custody.filter(what__in=(CustodyAct.VERIFIED, CustodyAct.DAMAGED))
-        last = checks.order_by("-pk").first()
+        last = evidence.custody.filter(what__in=CHECKS).order_by("-pk").first()
         _custody(evidence, CustodyAct.DAMAGED, by=by, at=at, detail=damage)
         if last is None or last.what != CustodyAct.DAMAGED:
             timeline.add(

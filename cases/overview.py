@@ -86,6 +86,7 @@ class Head:
     account_name: str
     alerts: int
     actions: int
+    evidence: int
     entries: int
     milestones: int
     phases: list[PhaseLine]
@@ -169,6 +170,7 @@ def head(actor: Actor, incident: Incident, *, tab: str) -> Head:
         account_name=account.name if account else incident.account,
         alerts=alerts,
         actions=incident.actions.count(),
+        evidence=incident.evidence.count(),
         entries=incident.timeline.count(),
         milestones=sum(1 for milestone in latest.values() if milestone.at),
         phases=_phases(incident),
@@ -403,6 +405,8 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "attacker": ("attacker", "st-square"),
     "attempt": ("attempt", "st-square"),
     "kept": ("response", "st-applied"),
+    "evidence": ("note", "st-note"),
+    "evidence.damaged": ("attempt", "st-open"),
     "action.confirmed": ("plan", "st-approved"),
     "action.started": ("plan", "st-dot"),
     "action.applied": ("response", "st-applied"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from cases import quarantine_views, report_views, rule_views, source_views, views
+from cases import evidence_views, quarantine_views, report_views, rule_views, source_views, views
 
 urlpatterns: list[URLPattern] = [
     path("alerts", views.alerts, name="alerts"),
@@ -21,6 +21,11 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<str:ref>/timeline", views.timeline, name="incident-timeline"),
     path("incidents/<str:ref>/alerts", views.incident_alerts, name="incident-alerts"),
     path("incidents/<str:ref>/milestones", views.milestones, name="incident-milestones"),
+    path("incidents/<str:ref>/evidence", evidence_views.incident_evidence, name="incident-evidence"),
+    path("evidence/<str:ulid>", evidence_views.one, name="evidence"),
+    path("evidence/<str:ulid>/view", evidence_views.view, name="evidence-view"),
+    path("evidence/<str:ulid>/content", evidence_views.content, name="evidence-content"),
+    path("evidence/<str:ulid>/verify", evidence_views.verify, name="evidence-verify"),
     path("incidents/<str:ref>/take", views.take, name="incident-take"),
     path("incidents/<str:ref>/severity", views.set_severity, name="incident-severity"),
     path("incidents/<str:ref>/phase", views.move, name="incident-phase"),

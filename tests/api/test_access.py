@@ -13,13 +13,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from cases import evidence
 from cases.models import Action, Alert, Incident, RawDocument
 from cases.words import ActionStatus, AlertStatus
-from identity.actors import Actor
+from identity.actors import SYSTEM, Actor
 from identity.models import Membership, Person, Role
 from lib import clock, ids
 from notify.models import InboxItem
@@ -69,6 +71,11 @@ API = {
     ("api-incident-milestones", "POST"): "403 403 403 403 403 201 403 404 403 403 403",
     ("api-incident-timeline", "GET"):    "200 200 200 200 200 200 200 404 200 404 403",
     ("api-incident-timeline", "POST"):   "403 403 201 201 403 201 403 404 201 404 403",
+    ("api-incident-evidence", "GET"):    "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-incident-evidence", "POST"):   "403 403 201 201 403 201 403 404 201 404 403",
+    ("api-evidence", "GET"):             "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-evidence-content", "GET"):     "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-evidence-verify", "POST"):     "403 403 200 200 403 200 403 404 200 404 403",
     ("api-suggestions", "GET"):          "200 200 200 200 200 200 200 404 200 404 403",
     ("api-actions", "GET"):              "200 200 200 200 200 200 200 404 200 404 403",
     ("api-actions", "POST"):             "403 403 201 201 403 201 403 404 201 404 403",
@@ -109,6 +116,12 @@ PAGES = {
     ("incident-phase", "POST"):      "403 403 302 302 403 302 403 404",
     ("incident-close", "GET"):       "403 403 200 200 403 200 403 404",
     ("incident-close", "POST"):      "403 403 302 302 403 302 403 404",
+    ("incident-evidence", "GET"):    "200 200 200 200 200 200 200 404",
+    ("incident-evidence", "POST"):   "403 403 302 302 403 302 403 404",
+    ("evidence", "GET"):             "200 200 200 200 200 200 200 404",
+    ("evidence-view", "GET"):        "200 200 200 200 200 200 200 404",
+    ("evidence-content", "GET"):     "200 200 200 200 200 200 200 404",
+    ("evidence-verify", "POST"):     "403 403 302 302 403 302 403 404",
     ("incident-containment", "GET"): "200 200 200 200 200 200 200 404",
     ("action-propose", "POST"):      "403 403 302 302 403 302 403 404",
     ("action", "GET"):               "200 200 200 200 200 200 200 404",
@@ -212,6 +225,8 @@ class Site:
     def _ulid(self, name: str) -> str:
         if "inbox" in name:
             return str(InboxItem.objects.values_list("ulid", flat=True).get())
+        if "evidence" in name:
+            return str(self.incident.evidence.values_list("ulid", flat=True).get())
         if "rule" in name:
             return self.rule
         if "quarantine" in name:
@@ -302,13 +317,15 @@ def body_of(name: str, site: Site) -> Any:
         "action-reject": {"reason": "not this"},
         "action-revert": {"reason": "all clear"},
     }
+    if "incident-evidence" in name:
+        return {"file": SimpleUploadedFile("log.txt", b"a line"), "source": "the owner's laptop"}
     return bodies.get(name, {})
 
 
 def ask(client: Client, name: str, method: str, site: Site) -> Any:
     """Ask, and take back whatever the answer changed."""
     given: dict[str, Any] = {}
-    if name.startswith("api-"):
+    if name.startswith("api-") and name != "api-incident-evidence":
         given = {"data": json.dumps(body_of(name, site)), "content_type": "application/json"}
     elif method == "POST":
         given = {"data": body_of(name, site)}
@@ -331,6 +348,15 @@ def site(**incident: Any) -> Site:
     inner, alert = make.alert(incident=opened, resources=resources), make.alert()
     for one in (inner, alert):
         RawDocument.objects.create(alert=one, digest=DIGEST, body={}, received_at=one.received_at)
+    evidence.upload(
+        incident=opened,
+        name="notes.txt",
+        media_type="text/plain",
+        source="the owner",
+        chunks=[b"seen at two"],
+        by=SYSTEM,
+        at=clock.now(),
+    )
     action = Action.objects.create(
         incident=opened,
         type="ec2.isolate-instance",
