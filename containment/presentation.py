@@ -74,6 +74,26 @@ class StepView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collected:
+    """An artefact that a step stored, and what the journal keeps to show of it.
+
+    `calls` is None where it is not about the calls of a credential; `of` is whose they are.
+    """
+
+    evidence: str
+    name: str
+    size: int
+    sha256: str
+    absent: str
+    calls: tuple[Mapping[str, str], ...] | None = None
+    of: str = ""
+    regions: tuple[str, ...] = ()
+    unread: tuple[Mapping[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ActionView:
     """Everything a screen shows of one action."""
 
@@ -89,6 +109,7 @@ class ActionView:
     does_not_stop: tuple[str, ...]
     preflight: tuple[Mapping[str, str], ...]
     steps: tuple[StepView, ...]
+    collected: tuple[Collected, ...]
     done: int
     approvals: tuple[Approval, ...]
     may: May
@@ -123,6 +144,7 @@ def present(action: Action, actor: Actor) -> ActionView:
         ),
         preflight=tuple(action.preflight),
         steps=steps,
+        collected=tuple(_collected(rows)),
         done=sum(1 for row in rows if row.state in _DONE),
         approvals=tuple(action.approvals.select_related("person").order_by("pk")),
         may=approvals.may_approve(action, actor),
@@ -262,6 +284,25 @@ def _calls(plan: Plan) -> Iterable[CallView]:
             )
 
 
+def _collected(rows: Iterable[Row]) -> Iterable[Collected]:
+    for row in rows:
+        if row.kind != Kind.COLLECT or not row.result:
+            continue
+        kept = row.result["value"]
+        names = ("evidence", "name", "size", "sha256", "absent")
+        shown = kept.get("shown") or {}
+        is_calls = shown.get("kind") == "calls"
+        yield Collected(
+            **{name: kept[name] for name in names},
+            calls=tuple(shown["calls"]) if is_calls else None,
+            of=shown.get("of", ""),
+            regions=tuple(shown.get("regions", ())),
+            unread=tuple(shown.get("unread", ())),
+            left_out=tuple(shown.get("left_out", ())),
+            says=shown.get("says", ""),
+        )
+
+
 def _step(step: Step, row: Row) -> StepView:
     seconds = None
     if row.finished_at and row.intent_at:
@@ -285,6 +326,8 @@ def _step(step: Step, row: Row) -> StepView:
 def _reading(step: Step) -> str:
     if step.kind is Kind.PAUSE:
         return f"wait {step.within} s"
+    if step.kind is Kind.COLLECT:
+        return "read and kept as evidence"
     return step.seen.read.name if step.seen else ""
 
 

@@ -78,12 +78,13 @@ def lookup_events(self: Any) -> str:
         event
         for event in (shown(record) for record in _records(value))
         if start <= event["EventTime"] <= end
-        and event["in"] == (self.current_account, self.region)
+        and event["of"][1] == self.region
+        and self.current_account in event["of"][0]
         and _fits(event, key, value)
     ]
     page = found[int(first) : int(first) + size]
     answer: dict[str, Any] = {
-        "Events": [{name: event[name] for name in event if name != "in"} for event in page]
+        "Events": [{name: event[name] for name in event if name != "of"} for event in page]
     }
     if len(found) > int(first) + size:
         answer["NextToken"] = str(int(first) + size)
@@ -91,11 +92,18 @@ def lookup_events(self: Any) -> str:
 
 
 def shown(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of the log in the answer's shape; `in` says whose history it is in."""
+    """A record of the log in the answer's shape; `of` says in whose history it is, and where.
+
+    Who assumes a role of another account is told in that account too.
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    """
     who = record["userIdentity"]
     event = {name: value for name, value in record.items() if name not in OURS}
     return {
-        "in": (record["recipientAccountId"], record["awsRegion"]),
+        "of": (
+            {record["recipientAccountId"], *(one["accountId"] for one in record.get("resources", []))},
+            record["awsRegion"],
+        ),
         "EventId": record["eventID"],
         "EventName": record["eventName"],
         "ReadOnly": "true" if record["readOnly"] else "false",

@@ -24,7 +24,7 @@ MOST_SESSIONS = 3
 """Sessions of a role whose calls are looked for, the newest."""
 
 MEDIA_TYPE = "application/vnd.quell.calls+json"
-READS = ("cloudtrail:LookupEvents",)
+READS = ("cloudtrail:LookupEvents", "iam:GetRole")
 _DENIALS = ("AccessDenied", "UnauthorizedOperation", "Forbidden", "InvalidClientTokenId", "AuthFailure")
 
 
@@ -137,13 +137,19 @@ def _look(ctx: Context, attribute: str, value: str, found: _Found) -> list[dict[
 def _of_role(ctx: Context, role: str, found: _Found) -> None:
     """A role has no calls of its own: who assumed it, and then what these sessions did."""
     assumed = sorted(
-        _look(ctx, "ResourceName", ctx.arn("iam", f"role/{role}"), found),
+        _look(ctx, "ResourceName", _arn_of(ctx, role), found),
         key=lambda event: str(event.get("eventTime")),
         reverse=True,
     )
     keys = [_session_key(event) for event in assumed]
     for key in [key for key in dict.fromkeys(keys) if key][:MOST_SESSIONS]:
         _look(ctx, "AccessKeyId", key, found)
+
+
+def _arn_of(ctx: Context, role: str) -> str:
+    """The role's ARN, which has its path; without the path where the role is gone."""
+    answer, _ = ctx.attempt(ctx.aws("iam").read("GetRole", RoleName=role))
+    return str(answer["Role"]["Arn"]) if answer else ctx.arn("iam", f"role/{role}")
 
 
 def _session_key(event: Mapping[str, Any]) -> str:

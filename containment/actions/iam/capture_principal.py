@@ -54,7 +54,6 @@ class CapturePrincipal(ActionType):
         "iam:GetLoginProfile",
         "iam:GetPolicyVersion",
         "iam:GetPolicy",
-        "iam:GetRole",
         "iam:GetRolePolicy",
         "iam:GetUser",
         "iam:GetUserPolicy",
