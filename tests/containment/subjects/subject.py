@@ -27,6 +27,7 @@ class Subject:
     of the refusal where, after a first action, there is nothing any more that a second could be planned
     for, so that it never comes to the lock.
     `collects`: it only reads and keeps, so that its plan has no call and no difference.
+    `restored`: the part of `look` that undo brings back, where evidence that was made stays (None: all).
     `where` says on what it was tried: `simulator`, or `stub` with the reason in `why` when the
     operations are ours (`simulator.additions`), checked against botocore's model and not moto's.
     """
@@ -42,6 +43,7 @@ class Subject:
     two_valued: bool = False
     meets_itself: bool = True
     nothing_left: str = ""
+    restored: Callable[[Any], Any] | None = None
     collects: bool = False
     where: str = "simulator"
     why: str = ""
