@@ -17,6 +17,7 @@ OPERATIONS: dict[str, Need] = {
     ),
     "guardduty:GetFindings": Need(actions=("guardduty:GetFindings",), resources=_DETECTOR),
     "guardduty:ListDetectors": Need(actions=("guardduty:ListDetectors",)),
+    "guardduty:ListFindings": Need(actions=("guardduty:ListFindings",), resources=_DETECTOR),
     "guardduty:UnarchiveFindings": Need(actions=("guardduty:UnarchiveFindings",), resources=_DETECTOR),
     "securityhub:BatchUpdateFindings": Need(actions=("securityhub:BatchUpdateFindings",), resources=_HUB),
     "securityhub:GetFindings": Need(actions=("securityhub:GetFindings",), resources=_HUB),
