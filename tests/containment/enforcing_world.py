@@ -33,7 +33,14 @@ from tests.simulator.conftest import client, session_key
 
 REGION = "us-east-1"
 EXTERNAL_ID = "enforcing-1f0c"
-BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
+BREAK_GLASS = (
+    f"arn:aws:iam::{ACCOUNT}:user/break-glass",
+    # For a session, ministack puts the session's ARN into aws:PrincipalArn; in AWS it is the role's, which
+    # the account's row names. Without these lines our own roles would be locked out here, and only here.
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/quell-contain/*",
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/quell-evidence/*",
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/quell-read/*",
+)
 READS = ["*:Get*", "*:List*", "*:Describe*", "iam:Simulate*"]
 REFUSALS = frozenset(
     {
@@ -121,6 +128,17 @@ class Blocked:
         )
         return session_key(asked)
 
+    def own_session(self, by: Key) -> Key:
+        """A session that a user's key fetches for the user, by GetSessionToken."""
+        return session_key(self.as_(by, "sts").get_session_token())
+
+    def let_in(self, role: str, *principals: str) -> None:
+        """Let further principals assume a role."""
+        iam = self.admin("iam")
+        document = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+        document["Statement"] += json.loads(trust(*principals))["Statement"]
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
+
     def apply(
         self, type_id: str, target: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> Action:
@@ -205,9 +223,8 @@ def _responders(made: Blocked) -> Key:
     made.role("quell-read", trusts=trusts, policy=allow(READS), external_id=EXTERNAL_ID)
     made.role("quell-evidence", trusts=trusts, policy=allow(READS), external_id=EXTERNAL_ID)
     made.role("quell-contain", trusts=trusts, external_id=EXTERNAL_ID)
-    made.role("break-glass", trusts=(f"arn:aws:iam::{ACCOUNT}:root",))
     make.account(
-        ACCOUNT, name="enforced", regions=[REGION], external_id=EXTERNAL_ID, break_glass=[BREAK_GLASS]
+        ACCOUNT, name="enforced", regions=[REGION], external_id=EXTERNAL_ID, break_glass=list(BREAK_GLASS)
     )
     return hub
 

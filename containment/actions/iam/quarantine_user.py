@@ -17,8 +17,9 @@ QUARANTINE = re.compile(r"AWSCompromisedKeyQuarantine(?:V(\d+))?")
 class QuarantineUser(ActionType):
     """Attach AWS's own quarantine policy for leaked keys to an IAM user, in its newest version.
 
-    Does not stop: reading and copying data, which the policy leaves allowed; sessions of roles that the
-    user assumed before. It caps fraud while the owner is asked, and is no containment by itself.
+    Does not stop: assuming roles; reading secrets, tables, queues and databases; writing objects;
+    sessions of roles that the user assumed before. It caps fraud while the owner is asked, and is no
+    containment by itself.
     """
 
     id = "iam.quarantine-user"
@@ -66,7 +67,7 @@ class QuarantineUser(ActionType):
     def affects(self, ctx: Context) -> Iterator[Affected]:
         user = principals.user(ctx, ctx.target.id)
         yield from principals.affected(
-            ctx, user, then="cannot start instances, create functions or change IAM any more"
+            ctx, user, then="cannot start instances, create functions, change IAM or read objects any more"
         )
 
 
