@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from simulator.enforcing import ACCOUNT
 from tests.containment.enforcing_world import (
-    ACCOUNT,
     BREAK_GLASS,
     Blocked,
     Key,

@@ -32,8 +32,10 @@ def policy_param() -> Any:
 
 
 def managed_policy(ctx: Context, arn: str) -> dict[str, Any]:
-    """ARN, version and document of a managed policy; raises `Refused` when there is none."""
+    """ARN, version and document of a managed policy that can be attached here; raises `Refused` else."""
     arn = arn or ctx.arn("iam", DENY_ALL, account="aws")
+    if not arn.startswith(tuple(ctx.arn("iam", "policy/", account=who) for who in (None, "aws"))):
+        raise Refused(f"{arn} is neither account {ctx.target.account}'s own policy nor AWS's")
     iam = ctx.aws("iam")
     found = ctx.read(iam.read("GetPolicy", PolicyArn=arn, missing=("NoSuchEntity",)))
     if found is None:

@@ -40,7 +40,7 @@ class Iam:
     asked: list[Read] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        standing = {
+        standing: dict[str, Any] = {
             "GetAccountSummary": {"SummaryMap": SUMMARY},
             "GetRole": self.role(),
             "GetUser": {"User": {"UserName": "eve", "Arn": self.arn("user/eve"), "Path": "/"}},

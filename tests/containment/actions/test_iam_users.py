@@ -83,6 +83,19 @@ def test_deny_user_refuses_a_policy_that_does_not_deny_everything(statement: dic
         planned("iam.deny-user", Iam(answers={"GetPolicyVersion": document}), EVE)
 
 
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:iam::999900001111:policy/DenyAll",
+        "arn:aws-cn:iam::444455556666:policy/DenyAll",
+        "arn:aws-cn:iam::aws:policy/AWSDenyAll",
+    ],
+)
+def test_deny_user_refuses_a_policy_that_cannot_be_attached_here(arn: str) -> None:
+    with pytest.raises(Refused, match="neither account 444455556666's own policy nor AWS's"):
+        planned("iam.deny-user", Iam(), EVE, policy_arn=arn)
+
+
 def test_deny_user_refuses_at_the_accounts_own_quota_but_not_when_it_is_attached_already() -> None:
     aws = Iam()
     full = attached(aws, *(f"Policy{n}" for n in range(10)))
@@ -290,7 +303,7 @@ def test_each_service_credential_is_a_lane_of_its_own_and_an_expired_one_is_left
 
 
 def test_a_user_without_such_credentials_is_refused() -> None:
-    none = {
+    none: dict[str, Any] = {
         "ListSSHPublicKeys": {"SSHPublicKeys": []},
         "ListServiceSpecificCredentials": {"ServiceSpecificCredentials": []},
         "ListSigningCertificates": {"Certificates": []},
