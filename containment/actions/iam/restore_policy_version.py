@@ -18,7 +18,7 @@ class Params:
 
 @register
 class RestorePolicyVersion(ActionType):
-    """Make an earlier version of a managed policy of the account its default again.
+    """Make another stored version of a managed policy of the account its default again.
 
     Does not stop: a further version, for whoever may call iam:CreatePolicyVersion; sessions go on, with
     the rights of the restored version. The other version stays stored, as evidence.
@@ -59,8 +59,6 @@ class RestorePolicyVersion(ActionType):
         }
         if wanted not in versions:
             raise Refused(f"{arn} has no version {wanted}; it has {', '.join(sorted(versions, key=_number))}")
-        if _number(wanted) > _number(now):
-            raise Refused(f"{wanted} is younger than {now}, which is the default now; name an earlier one")
         documents = {
             version: ctx.read(iam.read("GetPolicyVersion", PolicyArn=arn, VersionId=version))[
                 "PolicyVersion"
@@ -78,6 +76,7 @@ class RestorePolicyVersion(ActionType):
         return steps.plan(
             facts={"documents": documents},
             changes=(f"Version {wanted} of {arn} becomes the default again, instead of {now}",),
+            warnings=_younger(wanted, now),
         )
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
@@ -85,6 +84,13 @@ class RestorePolicyVersion(ActionType):
         for kind in ("Group", "Role", "User"):
             for name in sorted(str(one[f"{kind}Name"]) for one in found.get(f"Policy{kind}s", [])):
                 yield Affected(what=f"{kind.lower()} {name}", then=f"has the rights of {ctx.params.version}")
+
+
+def _younger(wanted: str, now: str) -> tuple[str, ...]:
+    """An attacker may have set an old version as well as written a new one; both can be put right."""
+    if _number(wanted) <= _number(now):
+        return ()
+    return (f"{wanted} is younger than {now}, the default now: make sure that the attacker did not write it",)
 
 
 def _number(version: str) -> int:

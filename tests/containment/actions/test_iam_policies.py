@@ -152,16 +152,23 @@ def test_an_earlier_version_becomes_the_default_and_undo_puts_back_the_later(par
         ("arn:aws:iam::999900001111:policy/deploy", "v1", "keeps itself"),
         ("deploy", "v1", "keeps itself"),
         (f"arn:aws:iam::{ACCOUNT}:policy/deploy", "v4", "has no version v4; it has v1, v2, v10"),
-        (f"arn:aws:iam::{ACCOUNT}:policy/deploy", "v10", "v10 is younger than v2"),
     ],
 )
-def test_what_is_no_earlier_version_of_ones_own_policy_is_refused(
-    target: str, version: str, reason: str
-) -> None:
+def test_what_is_no_version_of_ones_own_policy_is_refused(target: str, version: str, reason: str) -> None:
     aws = versioned(Iam(), default="v2", versions=("v10", "v2", "v1"))
 
     with pytest.raises(Refused, match=reason):
         planned("iam.restore-policy-version", aws, target, version=version)
+
+
+def test_a_younger_version_may_be_restored_with_a_warning() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/deploy"
+    aws = versioned(Iam(), default="v2", versions=("v10", "v2"))
+
+    plan = planned("iam.restore-policy-version", aws, arn, version="v10")
+
+    assert "v10 is younger than v2" in plan.warnings[0]
+    assert planned("iam.restore-policy-version", aws, arn, version="v2").warnings == ()
 
 
 def test_who_has_the_policy_is_told() -> None:
