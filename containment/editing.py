@@ -39,7 +39,7 @@ def edited(edit: Edit, call: Call, *, eyes: Reader, results: Mapping[str, JSON],
     for parameter, path in edit.copy.items():
         value = jmespath.search(path, document)
         if value:
-            params[parameter] = value
+            params = _placed(params, parameter, value)
     return replace(call, params=params)
 
 

@@ -112,9 +112,9 @@ class Edit:
 
     `at` is the list's place in the answer of `read`, `into` the parameter of the call, or a dotted path
     within one (`Attributes.Policy`). Members are matched by `id`, or by value. `token` and `copy` are
-    parameters taken from the same answer. With `text` the parameter is a JSON document around the list,
-    begun from `seed` when there is none. `empty` is the call for when nothing is left; the tokens go
-    with it as well.
+    parameters taken from the same answer; a copy may be put at a dotted path too (docs/adr/0020). With
+    `text` the parameter is a JSON document around the list, begun from `seed` when there is none. `empty`
+    is the call for when nothing is left; the tokens go with it as well.
     """
 
     read: Read
