@@ -76,4 +76,4 @@ def network_of(text: str) -> Network:
 
 def meets(one: Network, other: Network) -> bool:
     """Whether two networks share an address; those of different versions share none."""
-    return one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]
+    return one.version == other.version and one.overlaps(other)
