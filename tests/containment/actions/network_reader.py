@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,4 @@ def planned(type_id: str, target_id: str, table: Mapping[str, Any], *args: Any, 
 
 def said(plan: Plan) -> str:
     """Everything of a plan as one text, to look for what must not be in it."""
-    import json
-
     return json.dumps(plain(plan))

@@ -1,0 +1,1 @@
+"""Containment of domain names by Route 53 Resolver DNS Firewall."""

@@ -1,0 +1,1 @@
+"""Containment of access to Kubernetes clusters of EKS."""

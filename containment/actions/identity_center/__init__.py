@@ -1,0 +1,1 @@
+"""Containment of people who sign in by IAM Identity Center."""

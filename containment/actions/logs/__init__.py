@@ -1,0 +1,1 @@
+"""Evidence from logs that have to be turned on first."""

@@ -1,0 +1,1 @@
+"""Containment of addresses by AWS Network Firewall."""

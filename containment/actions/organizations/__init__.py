@@ -1,0 +1,1 @@
+"""Containment of whole accounts and units by AWS Organizations."""

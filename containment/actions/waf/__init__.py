@@ -1,0 +1,1 @@
+"""Containment at the edge, by AWS WAF."""
