@@ -45,13 +45,14 @@ def context(
     """What planning of a type is given."""
     declared = action_type(type_id)
     here = Place(account=ACCOUNT, region=region, duty=Duty.CONTAIN)
+    edge = Place(account=ACCOUNT, region="us-east-1", duty=Duty.CONTAIN)
     home = Place(account=MANAGEMENT, region=region, duty=Duty.ORGANIZATION)
     return Context(
         id="01M85MG280RBTKVD0GPK58FM2V",
         target=Target(type=declared.target, account=ACCOUNT, region=region, id=target_id),
         params=check(declared.params, params or {}),
         duty=Duty.CONTAIN,
-        places={"target": here, "edge": here, "management": home, "identity": home},
+        places={"target": here, "edge": edge, "management": home, "identity": home},
         reader=Answers(table),
         partition=partition,
         exempt=tuple(one.replace("arn:aws:", f"arn:{partition}:") for one in exempt),

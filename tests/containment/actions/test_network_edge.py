@@ -59,6 +59,8 @@ def test_a_set_for_cloudfront_is_asked_in_the_home_region() -> None:
 
     assert plan.steps[0].call
     assert plan.steps[0].call.params["Scope"] == "CLOUDFRONT"
+    assert plan.steps[0].call.at.region == "us-east-1"
+    assert plan.holds[0].read.at.region == "us-east-1"
 
 
 @pytest.mark.parametrize(
