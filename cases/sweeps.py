@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # the registry is not filled when this module is read
 
 log = logging.getLogger(__name__)
 
+SETTLED = "alerts-settled"
+"""The bell of alerts that rules are done with: for whoever above waits for them."""
+
 BATCH = 100
 OVERTAKING = 75
 """How many in a batch may be severe ones; the oldest get the rest, and none waits for ever."""
@@ -60,6 +63,8 @@ def sweep_alerts() -> int:
         now = clock.now()
         claimed, moved = _batch(_due(now), at=now)
         done += claimed
+        if claimed:
+            doorbell.ring_now(SETTLED)
         if not claimed and not moved:
             return done
 

@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from containment import approval_guards
+from containment import approval_guards, automation_guards
 from lib import guards
 
 
@@ -14,6 +14,7 @@ class ContainmentConfig(AppConfig):
         guards.register(
             *guards.append_only("containment_approval"),
             *approval_guards.all_guards(),
+            *automation_guards.all_guards(),
             guards.Guard(
                 table="containment_approval",
                 event="INSERT",
@@ -32,11 +33,12 @@ class ContainmentConfig(AppConfig):
                     "NEW.status = 'approved' AND OLD.status <> 'approved' AND NEW.tier > 0 AND "
                     "(NEW.approved_hash <> NEW.plan_hash OR NOT EXISTS ("
                     + approval_guards.live("NEW.id", "NEW.plan_hash", "'approve', 'break-glass'")
-                    + "))"
+                    + f") AND NOT ({automation_guards.AUTHORISED}))"
                 ),
-                says="an action is approved by a person, for its present plan",
+                says="an action is approved by a person, or by a rule of two, for its present plan",
             ),
         )
-        from containment import sweeps  # registers the sweeps of this package once models are loaded
+        from containment import approvals, automation, sweeps  # once models are loaded
 
+        approvals.also_by(automation.authority)
         sweeps.register()

@@ -118,3 +118,6 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.decision} {self.action_id}"
+
+
+from containment import automation_models  # noqa: E402, F401 - Django finds the rows of a package by this module

@@ -28,6 +28,15 @@ def register() -> None:
     doorbell.register(
         doorbell.Sweep(topic="reviews", queue="containment", run=review_due, every_seconds=20.0)
     )
+    doorbell.register(
+        doorbell.Sweep(
+            topic="automation",
+            queue="containment",
+            run=run_automation,
+            every_seconds=1.0,
+            hears=("alerts-settled",),
+        )
+    )
 
 
 def run_due_actions(limit: int = 20) -> int:
@@ -87,12 +96,20 @@ def review_due() -> int:
     return consequences.recheck(since=clock.now() - timedelta(minutes=10))
 
 
+def run_automation() -> int:
+    """Let the live rules look at the alerts that fit them; how many were looked at."""
+    from containment import automation
+
+    return automation.run()
+
+
 def _work(action: Action) -> datetime | None:
-    from containment import execution, planning, undo
+    from containment import automation, execution, planning, undo
 
     if action.status != ActionStatus.PROPOSED:
         return execution.advance(action)
     due = undo.plan_claimed(action) if action.reverts_id else planning.plan_claimed(action)
+    automation.authorise(action)
     if action.status == ActionStatus.APPROVED:
         return execution.advance(action)
     return due

@@ -28,12 +28,14 @@ class Sweep:
     """A function that does all due work of one topic and says how many rows it moved.
 
     `every_seconds` is how often its worker looks by itself, where that is not as often as the others.
+    `hears` are other bells that ring it as well: those of packages below, which do not know of it.
     """
 
     topic: str
     queue: str
     run: Callable[[], int]
     every_seconds: float | None = None
+    hears: tuple[str, ...] = ()
 
 
 _sweeps: dict[str, Sweep] = {}
@@ -75,6 +77,9 @@ def ring(topic: str) -> None:
 
 def ring_now(topic: str) -> None:
     """Ring at once, or as soon as the last bell is a moment ago. Best effort, and never fails."""
+    for other in sweeps():
+        if topic in other.hears:
+            ring_now(other.topic)
     sweep = _sweeps.get(topic)
     if sweep is None or _publish is None:
         return

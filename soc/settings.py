@@ -65,6 +65,9 @@ _write_back = env.declare(
     "1 lets actions archive findings and set their status where they came from",
     default="0",
 )
+_stale = env.declare(
+    "QUELL_AUTOMATION_STALE_MINUTES", "minutes after which automation leaves an alert to people", default="60"
+)
 _aws_endpoint = env.declare("AWS_ENDPOINT_URL", "another AWS than the real one, for demo and tests")
 _queues = env.declare("QUELL_SQS_QUEUES", "addresses of the SQS queues that worker-collect polls, by comma")
 _queues_team = env.declare(
@@ -122,6 +125,7 @@ QUELL_CLOCK_RATE = env.number(_rate)
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
 QUELL_WRITE_BACK = env.flag(_write_back)
+QUELL_AUTOMATION_STALE = timedelta(minutes=env.number(_stale))
 QUELL_EXPECT_HEARTBEAT = env.flag(_heartbeat)
 QUELL_INGEST_PER_MINUTE = int(env.number(_ingest))
 QUELL_WEB_PROCESSES = max(1, int(env.number(_web)))
