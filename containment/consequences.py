@@ -35,7 +35,7 @@ def ring(action: Action, *, kind: str, text: str, severity: int = 90) -> None:
     )
     outbox.ring(
         kind=kind,
-        subject=incident.ref,
+        subject=f"incident:{incident.ref}",
         title=text[:300],
         link=f"/actions/{action.ulid}",
         severity=severity,
