@@ -93,9 +93,7 @@ class RevokeSecurityGroupRule(ActionType):
     def _revoke(self, ec2: Service, steps: Steps, listing: Any, rule: dict[str, Any]) -> None:
         group, way = steps.ctx.target.id, "Egress" if rule["IsEgress"] else "Ingress"
         tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in rule.get("Tags") or []]
-        kept = (
-            {"TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tags}]} if tags else {}
-        )
+        kept = {"TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": tags}]} if tags else {}
         steps.set(
             f"revoke-{rule['SecurityGroupRuleId']}",
             changes=f"ec2:group/{group}/rule/{_said(rule)}",

@@ -314,6 +314,86 @@ def _snapshot_all(world: World) -> None:
     _set(world, DisableApiTermination={"Value": True})
 
 
+# --- to the forensic account -----------------------------------------------------------------------
+
+FORENSIC = "222233334444"
+PLAIN, LOCKED = "disk 0", "disk 1, default key"
+
+
+def _take_snapshots(world: World) -> None:
+    """One snapshot in the clear, one under the account's default key; and a key in each account."""
+    ec2, disks = world.admin("ec2"), instance(world)["volumes"]
+    plain = ec2.create_snapshot(VolumeId=disks[0]["id"], Description=PLAIN)["SnapshotId"]
+    # The default key exists from the first encrypted volume on.
+    ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, Encrypted=True)
+    ec2.copy_snapshot(
+        SourceSnapshotId=plain,
+        SourceRegion=REGION,
+        Description=LOCKED,
+        Encrypted=True,
+        KmsKeyId="alias/aws/ebs",
+    )
+
+
+def _own_snapshots(world: World) -> dict[str, str]:
+    found = world.admin("ec2").describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    return {one["Description"]: one["SnapshotId"] for one in found}
+
+
+def _sharing_aim(world: World) -> Aim:
+    own = _own_snapshots(world)
+    target, _ = _host_aim()(world)
+    return target, {
+        "kms_key_id": "alias/shipping-data",
+        "forensic_key_id": "alias/evidence",
+        "snapshot_ids": sorted([own[PLAIN], own[LOCKED]]),
+    }
+
+
+def _copies(world: World, account: str) -> list[Any]:
+    """The copies that carry our mark in an account, without what differs from run to run."""
+    found = world.admin("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    ours = [one for one in found if "quell:copy" in str(one.get("Tags"))]
+    return sorted((one["State"], one["Encrypted"], one["Description"].split(" ")[1][:5]) for one in ours)
+
+
+def _shared_snapshots(world: World) -> list[Any]:
+    ec2, shared = world.admin("ec2"), []
+    for description, snapshot in sorted(_own_snapshots(world).items()):
+        answer = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+        if answer["CreateVolumePermissions"]:
+            what = "a copy" if description.startswith("quell-") else description
+            shared.append((what, sorted(one["UserId"] for one in answer["CreateVolumePermissions"])))
+    return sorted(shared)
+
+
+def _evidence(world: World) -> Any:
+    return {
+        "shared": _shared_snapshots(world),
+        "copies": _copies(world, SHIPPING),
+        "kept": _copies(world, FORENSIC),
+    }
+
+
+def _end_all_sharing(world: World) -> None:
+    for snapshot in _own_snapshots(world).values():
+        world.admin("ec2").modify_snapshot_attribute(
+            SnapshotId=snapshot,
+            Attribute="createVolumePermission",
+            OperationType="remove",
+            UserIds=[FORENSIC],
+        )
+
+
+def _share_plain(world: World) -> None:
+    world.admin("ec2").modify_snapshot_attribute(
+        SnapshotId=_own_snapshots(world)[PLAIN],
+        Attribute="createVolumePermission",
+        OperationType="add",
+        UserIds=[FORENSIC],
+    )
+
+
 SUBJECTS: dict[str, Subject] = {
     "ec2.protect-instance": Subject(
         arrange=_terminates_on_shutdown,
@@ -395,5 +475,14 @@ SUBJECTS: dict[str, Subject] = {
         look=_state,
         drift=lambda world: _set(world, DisableApiTermination={"Value": False}),
         has_undo=False,
+    ),
+    "ec2.share-snapshots": Subject(
+        arrange=_take_snapshots,
+        aim=_sharing_aim,
+        look=_evidence,
+        restored=lambda look: look["shared"],
+        disturb=_end_all_sharing,
+        drift=_share_plain,
+        two_valued=True,
     ),
 }
