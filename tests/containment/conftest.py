@@ -58,3 +58,50 @@ def world(db: None, simulator: Simulator, settings: Settings) -> Iterator[World]
                 also_approves=make.person("lead", login="also-approves"),
             )
         aws.forget_sessions()
+
+
+DEEP = frozenset(
+    {
+        "ec2.isolate-instance",
+        "ec2.snapshot-volumes",
+        "iam.deactivate-access-key",
+        "iam.deny-role-session",
+        "iam.revoke-role-sessions",
+        "s3.restrict-bucket",
+        "waf.block-address",
+    }
+)
+"""One type of each kind of plan: by default the whole contract is run for these, on both engines."""
+
+LIGHT = frozenset(
+    {
+        "test_apply_then_undo_restores_the_first_state",
+        "test_planning_sends_no_write_and_reads_only_what_it_declares",
+        "test_the_same_world_gives_the_same_hash",
+    }
+)
+"""What is run by default for every other type, on the embedded engine."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the breadth of the contract to the exhaustive tier: 64 types, 20 tests, two engines.
+
+    A run that names tests (`-k`), or asks for a tier (`-m exhaustive`, `-m ""`), runs what it asks for.
+    """
+    if config.getoption("keyword") or config.getoption("markexpr") != "not exhaustive":
+        return
+    from django.db import connection
+
+    is_embedded = connection.vendor == "sqlite"
+    left = [item for item in items if not _is_by_default(item, is_embedded=is_embedded)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_by_default(item: pytest.Item, *, is_embedded: bool) -> bool:
+    type_id = getattr(item, "callspec", None) and item.callspec.params.get("type_id")
+    if not type_id or item.path.name not in ("test_contract.py", "test_matrix.py") or type_id in DEEP:
+        return True
+    name = getattr(item, "originalname", item.name)
+    return item.get_closest_marker("fast") is not None or (is_embedded and name in LIGHT)

@@ -10,7 +10,7 @@ from tests.containment.subjects import SUBJECTS
 from tests.containment.world import World
 
 SEED = 20261124
-SAMPLE = 16
+SAMPLE = 8
 
 
 def bad(verdicts: list[Verdict]) -> list[str]:
