@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
 from cases.models import Action
 from containment.looking import decoded
 from containment.refusals import Refusal, classify, told
@@ -94,7 +92,7 @@ class Eyes:
 
         Raises `lib.aws.AwsError` for any other, `lib.aws.NoAnswer`.
         """
-        endpoint, asked = urlsplit(settings.AWS_ENDPOINT_URL), urlsplit(url)
+        endpoint, asked = urlsplit(aws.endpoint()), urlsplit(url)
         is_endpoint = bool(endpoint.netloc) and endpoint.netloc == asked.netloc
         if not is_endpoint and not (asked.hostname or "").endswith(AWS_HOSTS):
             raise AwsError("ForeignAddress", f"{asked.hostname} is not a host of AWS")

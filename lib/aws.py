@@ -10,6 +10,7 @@ Beside that stand a few calls of the process itself, which collect what others d
 
 from __future__ import annotations
 
+import os
 import threading
 from base64 import b64encode
 from collections import OrderedDict
@@ -197,6 +198,11 @@ def own_object(*, region: str, bucket: str, key: str, limit: int, version: str =
     if len(found[0]) > limit:
         raise TooLarge(f"s3://{bucket}/{key} has more than {limit} bytes")
     return found[0]
+
+
+def endpoint() -> str:
+    """The address of another AWS than the real one, as boto3 reads it; empty for the real one."""
+    return os.environ.get("AWS_ENDPOINT_URL", "")
 
 
 def assume(role: Role) -> None:

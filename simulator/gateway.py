@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from lib import clock as product_clock
 from simulator import access, calls, engine
 from simulator.access import Identity
-from simulator.additions import lookup_events
+from simulator.additions import lambda_code, lookup_events
 from simulator.calls import CallLog
 from simulator.faults import Fault, Faults
 from simulator.patches import queues
@@ -33,7 +33,8 @@ class ConnectionDropped(ConnectionError):  # ordered, not an error
 class Gateway:
     """A WSGI application: authenticate, authorise, fault, apply, log.
 
-    Control: `GET /_sim/calls?since=N`, `GET|POST /_sim/faults`, `POST /_sim/reset`, `GET /_sim/estate`.
+    Control: `GET /_sim/calls?since=N`, `GET|POST /_sim/faults`, `POST /_sim/reset`, `GET /_sim/estate`;
+    beside it the packages of functions, which AWS keeps behind addresses of their own.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -46,6 +47,7 @@ class Gateway:
         self._resets = 0
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        lambda_code.reached_at(f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}")
         if environ["PATH_INFO"].startswith("/_sim/"):
             answer = self._control(environ)
         else:
@@ -178,7 +180,15 @@ class Gateway:
             return _json(200, {"reset": True})
         if request == ("GET", "estate"):
             return _json(200, self.world.estate)
+        if request[0] == "GET" and request[1].startswith(lambda_code.PATH):
+            return self._give_code(request[1])
         return _json(404, {"error": "calls, faults, reset and estate are here"})
+
+    def _give_code(self, path: str) -> Answer:
+        """The package of a function, as behind the address that GetFunction answers."""
+        with self.world.lock:
+            code = lambda_code.code_at(path)
+        return _json(404, {"error": "no function has this code"}) if code is None else _answer(200, code)
 
     def _show_calls(self, environ: Mapping[str, Any]) -> Answer:
         since = parse_qs(environ.get("QUERY_STRING", "")).get("since", ["0"])[0]

@@ -2,6 +2,7 @@
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
 """
 
@@ -13,6 +14,7 @@ _GROUP = (
     "arn:{partition}:iam::{account}:group/{GroupName}",
     "arn:{partition}:iam::{account}:group/*/{GroupName}",
 )
+_FUNCTION = ("arn:{partition}:lambda:{region}:{account}:function:{FunctionName}",)
 _COMMAND = (
     # A document of AWS's own has no account in its ARN; the instances are a list in the call.
     "arn:{partition}:ssm:{region}:*:document/{DocumentName}",
@@ -31,6 +33,8 @@ def _alike(service: str, names: str, resources: tuple[str, ...] = ("*",)) -> dic
 OPERATIONS: dict[str, Need] = {
     **_alike("iam", "GetGroupPolicy ListAttachedGroupPolicies ListGroupPolicies", _GROUP),
     **_alike("ec2", "GetConsoleOutput GetConsoleScreenshot"),
+    **_alike("lambda", "GetFunction ListVersionsByFunction", _FUNCTION),
     **_alike("ssm", "DescribeDocument DescribeInstanceInformation GetCommandInvocation ListCommands"),
     **_alike("ssm", "SendCommand", _COMMAND),
+    "s3:ListObjectsV2": Need(actions=("s3:ListBucket",), resources=("arn:{partition}:s3:::{Bucket}",)),
 }
