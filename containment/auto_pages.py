@@ -11,7 +11,7 @@ from cases.models import Alert
 from containment import auto_rules, automation, holds
 from containment.automation import Budget
 from containment.automation_models import Authorisation, AutoMatch, Automation, AutoRule, Hold
-from estate.models import Account
+from estate.models import Account, Mode
 from estate.queries import account_of, accounts_for
 from identity.actors import Actor
 from identity.permissions import Permission
@@ -66,6 +66,7 @@ class Page:
     may_resume: bool
     may_release: bool
     may_read: bool
+    modes: tuple[str, ...] = tuple(Mode.values)
 
 
 def page(actor: Actor, *, at: datetime) -> Page:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from containment import plan_views, views
+from containment import auto_views, plan_views, views
 
 urlpatterns: list[URLPattern] = [
+    path("automation", auto_views.page, name="automation"),
+    path("automation/stop", auto_views.stop, name="automation-stop"),
+    path("automation/resume", auto_views.resume, name="automation-resume"),
+    path("automation/rules/new", auto_views.rule_new, name="automation-rule-new"),
+    path("automation/rules/<str:ulid>", auto_views.rule_edit, name="automation-rule-edit"),
+    path("automation/rules/<str:ulid>/approve", auto_views.rule_approve, name="automation-rule-approve"),
+    path("automation/rules/<str:ulid>/withdraw", auto_views.rule_withdraw, name="automation-rule-withdraw"),
+    path("automation/rules/<str:ulid>/remove", auto_views.rule_remove, name="automation-rule-remove"),
+    path("automation/holds/<str:ulid>/release", auto_views.hold_release, name="automation-hold-release"),
+    path("automation/accounts/<str:account>/mode", auto_views.mode, name="automation-mode"),
     path("incidents/<str:ref>/containment", views.panel, name="incident-containment"),
     path("incidents/<str:ref>/actions", views.propose, name="action-propose"),
     path("incidents/<str:ref>/approve", plan_views.approve_waiting, name="incident-approve"),

@@ -79,6 +79,8 @@ class Shell:
             found.append(self._place("incidents", "Incidents", "i", self._count_incidents(actor)))
         if actor.may(Permission.READ_ACTIONS):
             found.append(self._place("in-force", "In force", "f", ""))
+        if actor.may(Permission.READ_ACTIONS):
+            found.append(self._place("automation", "Automation", "u", ""))
         if actor.may(Permission.READ_METRICS):
             found.append(self._place("metrics", "Metrics", "m", ""))
         if actor.may(Permission.READ_ALERTS):

@@ -18,6 +18,7 @@ from django.test import Client
 from cases import milestones as record_of_times
 from cases.models import Alert, Heard, Incident, Quarantined, TriageRule
 from cases.words import AlertStatus, Band, Basis, MilestoneKind, MilestoneSource, Phase
+from containment.automation_models import Automation, AutoRule, Hold
 from estate.models import Account, Environment, Mode, OrganizationalUnit
 from identity import keys
 from identity.actors import SYSTEM, Actor, of_user
@@ -258,3 +259,35 @@ def inbox_item(person: Actor, *, link: str = "/alerts", **values: Any) -> InboxI
     notice = Notice.objects.create(link=link, dedup_key=f"test:{number}", rung_at=at, **given)
     assert person.person_id is not None
     return InboxItem.objects.create(notice=notice, person_id=person.person_id, arrived_at=at)
+
+
+def automation(*, team: str = "blue") -> AutoRule:
+    """Automation that somebody stopped, with one rule that waits for a second person, and one hold."""
+    at = clock.now()
+    Automation.objects.update_or_create(pk=1, defaults={"stopped_at": at, "stop_reason": "test"})
+    writer = Person.objects.get_or_create(name="Writer of rules")[0]
+    team_row = _team(team)
+    Hold.objects.get_or_create(
+        cause="test",
+        defaults={
+            "team": team_row,
+            "account": ACCOUNT,
+            "thing": "user/ci",
+            "finding": "Test:Finding",
+            "reason": "dismissed as benign",
+            "placed_by": "analyst",
+            "placed_at": at,
+        },
+    )
+    values = {
+        "type": "Test:*",
+        "min_severity": 70,
+        "environments": ["production"],
+        "action_types": ["iam.deactivate-access-key"],
+        "per_hour": 5,
+        "per_account": 3,
+        "written_by": writer,
+        "written_at": at,
+        "expires_at": at + timedelta(days=30),
+    }
+    return AutoRule.objects.get_or_create(team=team_row, name="Waiting", defaults=values)[0]

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from soc.api import (
     actions,
     alerts,
+    automation,
     estate,
     evidence,
     imports,
@@ -55,6 +56,9 @@ urlpatterns: list[URLPattern] = [
     path("actions/<str:ulid>/approve", actions.Approve.as_view(), name="api-action-approve"),
     path("actions/<str:ulid>/reject", actions.Reject.as_view(), name="api-action-reject"),
     path("actions/<str:ulid>/revert", actions.Revert.as_view(), name="api-action-revert"),
+    path("automation", automation.Overview.as_view(), name="api-automation"),
+    path("automation/stop", automation.Stop.as_view(), name="api-automation-stop"),
+    path("automation/resume", automation.Resume.as_view(), name="api-automation-resume"),
     path("inbox", inbox.Inbox.as_view(), name="api-inbox"),
     path("inbox/<str:ulid>/read", inbox.Read.as_view(), name="api-inbox-read"),
     path("metrics/summary", metrics.Summary.as_view(), name="api-metrics-summary"),

@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from cases import evidence
 from cases.models import Action, Alert, Incident, RawDocument
 from cases.words import ActionStatus, AlertStatus
+from containment.automation_models import AutoRule, Hold
 from identity.actors import SYSTEM, Actor
 from identity.models import Membership, Person, Role
 from lib import clock, ids
@@ -84,6 +85,10 @@ API = {
     ("api-action-approve", "POST"):      "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-reject", "POST"):       "403 403 403 403 200 200 403 404 403 404 404",
     ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
+    # One switch for the installation: any team's responder pulls it, any team's lead resets it.
+    ("api-automation", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-automation-stop", "POST"):     "403 403 403 200 403 200 403 200 403 403 403",
+    ("api-automation-resume", "POST"):   "403 403 403 403 403 200 403 200 403 403 403",
     # An inbox is one person's: here the lead's. A key has none.
     ("api-inbox", "GET"):                "200 200 200 200 200 200 200 200 403 403 403",
     ("api-inbox-read", "POST"):          "404 404 404 404 404 200 404 404 403 403 403",
@@ -137,6 +142,19 @@ PAGES = {
     ("quarantine-replay", "POST"):   "403 403 302 302 403 302 403 404",
     ("quarantine-discard", "POST"):  "403 403 302 302 403 302 403 404",
     ("quarantine-replay-waiting", "POST"): "302 302 302 302 302 302 302 302",  # of what one may replay
+    # One switch for the installation; rules, holds and modes are the team's. An approver stands behind rules.
+    ("automation", "GET"):               "200 200 200 200 200 200 200 200",
+    ("automation-stop", "POST"):         "403 403 403 302 403 302 403 302",
+    ("automation-resume", "POST"):       "403 403 403 403 403 302 403 302",
+    ("automation-rule-new", "GET"):      "403 403 403 403 403 200 403 200",
+    ("automation-rule-new", "POST"):     "403 403 403 403 403 302 403 302",
+    ("automation-rule-edit", "GET"):     "403 403 403 403 403 200 403 404",
+    ("automation-rule-edit", "POST"):    "403 403 403 403 403 302 403 404",
+    ("automation-rule-approve", "POST"): "403 403 403 403 302 302 403 404",
+    ("automation-rule-withdraw", "POST"): "403 403 403 403 403 409 403 404",  # it is not in force
+    ("automation-rule-remove", "POST"):  "403 403 403 403 403 302 403 404",
+    ("automation-hold-release", "POST"): "403 403 403 302 403 302 403 404",
+    ("automation-mode", "POST"):         "403 403 403 403 403 302 403 404",
     # An inbox is one person's: here the lead's.
     ("inbox", "GET"):                "200 200 200 200 200 200 200 200",
     ("inbox-bell", "GET"):           "200 200 200 200 200 200 200 200",
@@ -214,6 +232,7 @@ class Site:
         """The address of that name for these objects; with `absent`, for objects that there are not."""
         known = {
             "<str:source>": "guardduty",
+            "<str:account>": "000000000000" if self.absent else make.ACCOUNT,
             "<str:secret>": "qh_unknown",
             "<str:ref>": "INC-1999-0001" if self.absent else self.incident.ref,
             "<str:ulid>": "0" * 26 if self.absent else self._ulid(name),
@@ -223,6 +242,10 @@ class Site:
         return reverse(name, args=given)
 
     def _ulid(self, name: str) -> str:
+        if name.startswith("automation-hold"):
+            return str(Hold.objects.values_list("ulid", flat=True).get())
+        if name.startswith("automation-rule"):
+            return str(AutoRule.objects.values_list("ulid", flat=True).get())
         if "inbox" in name:
             return str(InboxItem.objects.values_list("ulid", flat=True).get())
         if "evidence" in name:
@@ -261,6 +284,19 @@ RULE = {
     "save": "1",
 }
 KEY = {"type": "access_key", "account": make.ACCOUNT, "region": "eu-west-1", "id": "AKIAEXAMPLE0000001"}
+
+
+AUTO_RULE = {
+    "name": "Known",
+    "type": "UnauthorizedAccess:*",
+    "min_severity": "70",
+    "max_tier": "1",
+    "per_hour": "5",
+    "per_account": "3",
+    "environments": ["production"],
+    "action_types": ["iam.deactivate-access-key"],
+    "version": "1",
+}
 
 
 def body_of(name: str, site: Site) -> Any:
@@ -306,6 +342,15 @@ def body_of(name: str, site: Site) -> Any:
             "noticed_at": f"{at:%Y-%m-%d %H:%M:%S}",
             "severity": "medium",
         },
+        "api-automation-stop": {"reason": "odd"},
+        "api-automation-resume": {"reason": "fine"},
+        "automation-stop": {"reason": "odd"},
+        "automation-resume": {"reason": "fine"},
+        "automation-rule-new": AUTO_RULE | {"expires_at": f"{at + timedelta(days=30):%Y-%m-%d}"},
+        "automation-rule-edit": AUTO_RULE | {"expires_at": f"{at + timedelta(days=30):%Y-%m-%d}"},
+        "automation-rule-approve": {"version": "1"},
+        "automation-hold-release": {"reason": "fine"},
+        "automation-mode": {"mode": "observe", "reason": "calm"},
         "rule-new": RULE,
         "rule-edit": RULE,
         "rule-switch": {"on": "yes"},
@@ -378,6 +423,7 @@ def site(**incident: Any) -> Site:
         updated_at=clock.now(),
     )
     make.heard()
+    make.automation()
     return Site(
         alert=alert,
         incident=opened,
@@ -470,6 +516,7 @@ def test_other_methods_on_pages_that_read_change_nothing(
         and "rule" not in name
         and "quarantine" not in name
         and "inbox" not in name
+        and "automation" not in name
     ],
 )
 def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
@@ -493,7 +540,12 @@ def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [one for one in (*API, *PAGES) if "rules/<str:ulid>" in ROUTES[one[0]]]
+    ("name", "method"),
+    [
+        one
+        for one in (*API, *PAGES)
+        if "rules/<str:ulid>" in ROUTES[one[0]] and "automation" not in one[0]
+    ],
 )
 def test_a_foreign_rule_is_as_if_it_were_not_there(
     blue: Site, callers: dict[str, Client], name: str, method: str
