@@ -14,11 +14,11 @@ from lib.operations.needs import Need
 
 
 def table() -> dict[str, Need]:
-    """Every operation of every module; raises `ValueError` when two modules name one."""
+    """Every operation of every module; raises `ValueError` when two modules say different things of one."""
     found: dict[str, Need] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         for name, need in getattr(importlib.import_module(module.name), "OPERATIONS", {}).items():
-            if name in found:
-                raise ValueError(f"{name} stands in two modules")
+            if found.get(name, need) != need:
+                raise ValueError(f"{name} stands in two modules, with different needs")
             found[name] = need
     return found
