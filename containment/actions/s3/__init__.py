@@ -1,0 +1,1 @@
+"""Containment of S3 buckets and their objects."""
