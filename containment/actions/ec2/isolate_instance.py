@@ -2,7 +2,9 @@
 
 A flow that a security group tracks lives on after the group's rules are gone. So each interface goes
 first into a group that lets everything pass, whose flows are not tracked, and only then into the
-group without rules: what is not tracked is cut at once.
+group without rules: what is not tracked is cut at once. A pause of 0 leaves the open group out: the host
+is open to all at no moment, and flows that are tracked live on until they time out.
+https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 """
 
 from __future__ import annotations
@@ -23,11 +25,17 @@ ALL = ["0.0.0.0/0", "::/0"]
 CIDRS = "SecurityGroups[0].{}[].[IpRanges[].CidrIp, Ipv6Ranges[].CidrIpv6][][]"
 RULES = "[length(SecurityGroups[0].IpPermissions), length(SecurityGroups[0].IpPermissionsEgress)]"
 
+GROUPS = 2500
+"""Security groups of a region, where the quota was not raised."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
     pause: int = param(
-        "seconds between the two groups, in which traffic passes and stops being tracked",
+        (
+            "seconds between the two groups, in which traffic passes and stops being tracked;"
+            " 0 leaves the open group out, and lets tracked flows live on"
+        ),
         default=15,
         minimum=0,
         maximum=45,
@@ -67,14 +75,15 @@ class IsolateInstance(ActionType):
 
     def plan(self, ctx: Context) -> Plan:
         ec2, steps, groups = ctx.aws("ec2"), Steps(ctx), dict[tuple[str, str], Ref]()
-        interfaces = self._interfaces(ctx, ec2)
+        interfaces, stages = self._interfaces(ctx, ec2), self._stages(ctx)
         for vpc in sorted({one["VpcId"] for one in interfaces}):
             born = self._born_with(ctx, ec2, vpc)
-            groups["untrack", vpc] = self._group(ctx, ec2, steps, f"untrack-{vpc}", vpc)
-            groups["isolate", vpc] = self._group(ctx, ec2, steps, f"isolate-{vpc}", vpc)
-            self._open_to_all(ec2, steps, groups["untrack", vpc], born)
+            for stage in stages:
+                groups[stage, vpc] = self._group(ctx, ec2, steps, f"{stage}-{vpc}", vpc)
+            if "untrack" in stages:
+                self._open_to_all(ec2, steps, groups["untrack", vpc], born)
             self._without_rules(ec2, steps, groups["isolate", vpc], born)
-        for stage in ("untrack", "isolate"):
+        for stage in stages:
             for one in interfaces:
                 self._move(ec2, steps, stage, one, groups[stage, one["VpcId"]])
             if stage == "untrack":
@@ -93,6 +102,7 @@ class IsolateInstance(ActionType):
                 " replaced by a group without rules"
                 for one in interfaces
             ),
+            warnings=self._warnings(ctx, ec2, groups=len(groups)),
         )
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
@@ -103,6 +113,22 @@ class IsolateInstance(ActionType):
             public = (one.get("Association") or {}).get("PublicIp")
             if public:
                 yield Affected(what=f"public address {public}", then="is no longer answered")
+
+    def _stages(self, ctx: Context) -> tuple[str, ...]:
+        """Through which groups each interface goes."""
+        return ("untrack", "isolate") if ctx.params.pause else ("isolate",)
+
+    def _warnings(self, ctx: Context, ec2: Service, *, groups: int) -> tuple[str, ...]:
+        """What a person should know before; the quota can be raised, so that it is no refusal."""
+        warnings = []
+        if not ctx.params.pause:
+            warnings.append("Connections that are open and tracked are not cut: they can live on for days")
+        present = len(ctx.read(ec2.read("DescribeSecurityGroups"))["SecurityGroups"])
+        if present + groups > GROUPS:
+            warnings.append(
+                f"More than {GROUPS} security groups in the region: AWS refuses unless the quota was raised"
+            )
+        return tuple(warnings)
 
     def _interfaces(self, ctx: Context, ec2: Service) -> list[dict[str, Any]]:
         of_host = filters(**{"attachment.instance-id": ctx.target.id})
