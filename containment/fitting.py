@@ -42,8 +42,9 @@ def at_itself(thing: Thing, naming: Naming) -> Iterator[Aim]:
 
 
 def principal(thing: Thing, naming: Naming) -> Iterator[Aim]:
-    """About the principal behind a credential, or the credential itself."""
-    del naming
+    """About the principal behind a credential, or the credential itself; a user once, by its key."""
+    if thing.kind == "user" and naming.of("access_key"):
+        return
     yield Aim(kind="principal", id=f"{thing.kind}/{thing.id}", params={})
 
 
@@ -93,6 +94,12 @@ FITS: Mapping[str, tuple[Fit, ...]] = {
         ),
     ),
     "user": (
+        Fit(
+            type="iam.capture-principal",
+            aims=principal,
+            why="What this user has and did, before anything is changed",
+            is_first=True,
+        ),
         Fit(
             type="iam.revoke-user-sessions",
             aims=at_itself,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -133,7 +132,7 @@ def _waiting(actor: Actor, incident: Incident) -> list[Action]:
 def _moment(text: str) -> datetime:
     """A date and time of a form, in UTC. Raises `Invalid`."""
     try:
-        given: Any = datetime.fromisoformat(text)
+        given = datetime.fromisoformat(text)
     except ValueError:
         raise Invalid("Give a date and time, in UTC.", pointer="/until") from None
     return given.replace(tzinfo=UTC) if given.tzinfo is None else given

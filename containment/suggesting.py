@@ -114,7 +114,7 @@ _NONE = object()
 
 def _defaults(type_id: str) -> dict[str, Any]:
     try:
-        fields = dataclasses.fields(action_type(type_id).params)  # type: ignore[arg-type]
+        fields = dataclasses.fields(action_type(type_id).params)
     except UnknownType:
         return {}
     return {

@@ -100,7 +100,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_by_default(item: pytest.Item, *, is_embedded: bool) -> bool:
-    type_id = getattr(item, "callspec", None) and item.callspec.params.get("type_id")
+    given = getattr(item, "callspec", None)
+    type_id = given.params.get("type_id") if given else None
     if not type_id or item.path.name not in ("test_contract.py", "test_matrix.py") or type_id in DEEP:
         return True
     name = getattr(item, "originalname", item.name)
