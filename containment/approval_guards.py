@@ -113,7 +113,7 @@ def _of_approvals() -> tuple[Guard, ...]:
 
 def _of_actions() -> tuple[Guard, ...]:
     two = live("NEW.id", "NEW.plan_hash", "'approve'").replace(
-        "SELECT 1", "SELECT COUNT(DISTINCT p.person_id)"
+        "SELECT 1", "SELECT COUNT(DISTINCT p.person_id)", 1
     )
     return (
         Guard(
