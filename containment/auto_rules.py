@@ -57,10 +57,11 @@ class Wording:
     @classmethod
     def of(cls, rule: AutoRule) -> Wording:
         """What a stored rule says."""
-        values = {one.name: getattr(rule, one.name) for one in fields(cls)}
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        values: dict[str, Any] = {one.name: getattr(rule, one.name) for one in fields(cls)}
+        frozen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**frozen)
 
     def columns(self) -> dict[str, Any]:
         """The same as column values."""
@@ -158,7 +159,7 @@ def create(*, wording: Wording, team: Team, by: Actor, at: datetime) -> AutoRule
 
     Raises `Forbidden`, `Invalid` for what cannot be meant, `Conflict` for a name that is taken.
     """
-    if not may_keep(by, team.pk):
+    if by.person_id is None or not may_keep(by, team.pk):
         raise Forbidden
     if AutoRule.objects.filter(team=team, removed_at__isnull=True).count() >= MOST_RULES:
         raise Conflict(f"A team has at most {MOST_RULES} automation rules; remove one first.")

@@ -178,7 +178,9 @@ def _need(thing: Thing, naming: Naming) -> _Need | None:
         category, why = REQUIRED[thing.kind]
         keys = naming.of("access_key") if thing.kind == "user" else []
         if keys:
-            why = f"Acts by {keys[0]}, which is contained by itself; sessions made from it live up to 36 hours"
+            why = (
+                f"Acts by {keys[0]}, which is contained by itself; sessions made from it live up to 36 hours"
+            )
         return _Need(
             category=category,
             is_required=not keys,

@@ -46,7 +46,7 @@ def mark_all_read(*, by: Actor, upto: str, at: datetime) -> int:
     Without an item of that id nothing is marked; how many were.
     """
     newest = items_for(by).filter(ulid=upto).first()
-    if newest is None:
+    if newest is None or by.person_id is None:
         return 0
     return InboxItem.objects.filter(person_id=by.person_id, pk__lte=newest.pk, read_at__isnull=True).update(
         read_at=at

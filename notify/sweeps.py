@@ -31,7 +31,7 @@ def deliver_due(limit: int = BATCH) -> int:
 
     now = clock.now()
     due = Delivery.objects.filter(due_at__lte=now).order_by("due_at", "pk").values_list("pk", "due_at")
-    return sum(_deliver(pk, seen) for pk, seen in list(due[:limit]))
+    return sum(_deliver(pk, seen) for pk, seen in list(due[:limit]) if seen)
 
 
 def _deliver(pk: int, seen: datetime) -> bool:

@@ -18,7 +18,7 @@ from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotIdError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import EBSBackend, Snapshot
 from moto.ec2.utils import random_snapshot_id
-from moto.kms import kms_backends
+from moto.kms.models import kms_backends
 
 NO_VOLUME = "vol-ffffffff"
 DEFAULT = "alias/aws/ebs"

@@ -12,7 +12,6 @@ import pytest
 
 from cases import evidence_store
 from cases.models import Action, Evidence
-from containment import collecting
 from containment.actions import _types
 from containment.models import StepState
 from lib.aws import AwsError, NoAnswer
@@ -246,7 +245,7 @@ def test_two_workers_keep_one_artefact(
             Action.objects.update(fence=99, owner="another", lease_until=None)
         return kept
 
-    monkeypatch.setattr(collecting.evidence_store, "keep", slow)
+    monkeypatch.setattr(evidence_store, "keep", slow)
     action = captured(world, f"access_key/{stolen['access_key_id']}")
 
     assert stolen_lease

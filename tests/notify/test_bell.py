@@ -109,7 +109,7 @@ def test_a_channel_that_fails_is_tried_again_and_holds_up_no_other(
         channels.to_inbox(delivery, at)
 
     with monkeypatch.context() as patched:
-        patched.setitem(channels.CHANNELS, "inbox", fails_for_lead)  # type: ignore[arg-type]
+        patched.setitem(channels.CHANNELS, "inbox", fails_for_lead)
         assert sweeps.deliver_due() == 1
     left = Delivery.objects.get(delivered_at__isnull=True)
     assert (left.person_id, left.failure, left.attempts) == (lead.person_id, "OSError", 1)

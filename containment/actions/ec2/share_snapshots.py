@@ -252,7 +252,7 @@ class ShareSnapshots(ActionType):
         )
 
     def _share(self, ec2: Service, steps: Steps, snapshot: str, what: str | Ref, account: str) -> None:
-        shared = {"SnapshotId": what, "Attribute": "createVolumePermission"}
+        shared: dict[str, Any] = {"SnapshotId": what, "Attribute": "createVolumePermission"}
         changed = f"{steps.ctx.mark}/{snapshot}" if isinstance(what, Ref) else snapshot
         more: dict[str, Any] = {"was": None} if isinstance(what, Ref) else {}
 

@@ -152,7 +152,7 @@ def _full(ctx: Context, qualifier: str) -> str:
     return f"{ctx.target.id}:{qualifier}" if qualifier else ctx.target.id
 
 
-def _qualified(ctx: Context, qualifier: str) -> dict[str, str]:
+def _qualified(ctx: Context, qualifier: str) -> dict[str, Any]:
     return {"FunctionName": ctx.target.id, **({"Qualifier": qualifier} if qualifier else {})}
 
 

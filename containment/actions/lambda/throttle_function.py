@@ -91,7 +91,7 @@ class ThrottleFunction(ActionType):
 
     def _unprovision(self, ctx: Context, steps: Steps, qualifier: str, number: int) -> None:
         aws = ctx.aws("lambda")
-        named = {"FunctionName": ctx.target.id, "Qualifier": qualifier}
+        named: dict[str, Any] = {"FunctionName": ctx.target.id, "Qualifier": qualifier}
         steps.set(
             f"unprovision-{qualifier}",
             changes=f"lambda:function/{ctx.target.id}:{qualifier}/provisioned",

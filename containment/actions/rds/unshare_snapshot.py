@@ -89,9 +89,10 @@ def _shared_with(ctx: Context) -> tuple[str, Read, list[str]]:
         raise Refused("name the snapshot by its identifier; its ARN may be given beside it")
     found = {}
     for kind in ("DB", "DBCluster"):
+        named: dict[str, Any] = {f"{kind}SnapshotIdentifier": name}
         read = ctx.aws("rds").read(
             f"Describe{kind}SnapshotAttributes",
-            **{f"{kind}SnapshotIdentifier": name},
+            **named,
             missing=(f"{kind}SnapshotNotFound", f"{kind}SnapshotNotFoundFault"),
         )
         answer: Any = ctx.read(read)
