@@ -48,7 +48,7 @@ def mark_all_read(*, by: Actor, upto: str, at: datetime) -> int:
     newest = items_for(by).filter(ulid=upto).first()
     if newest is None or by.person_id is None:
         return 0
-    return InboxItem.objects.filter(person_id=by.person_id, pk__lte=newest.pk, read_at__isnull=True).update(
+    return InboxItem.objects.filter(person=newest.person_id, pk__lte=newest.pk, read_at__isnull=True).update(
         read_at=at
     )
 

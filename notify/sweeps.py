@@ -34,7 +34,7 @@ def deliver_due(limit: int = BATCH) -> int:
     return sum(_deliver(pk, seen) for pk, seen in list(due[:limit]) if seen)
 
 
-def _deliver(pk: int, seen: datetime) -> bool:
+def _deliver(pk: int, seen: datetime | None) -> bool:
     """One delivery: claimed by moving its due time, so that of two workers one has it."""
     from notify.channels import CHANNELS
     from notify.models import Delivery
