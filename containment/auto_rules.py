@@ -57,19 +57,11 @@ class Wording:
     @classmethod
     def of(cls, rule: AutoRule) -> Wording:
         """What a stored rule says."""
-<<<<<<< ours
         values: dict[str, Any] = {one.name: getattr(rule, one.name) for one in fields(cls)}
         frozen: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**frozen)
-=======
-        values: dict[str, Any] = {
-            one.name: tuple(value) if isinstance(value := getattr(rule, one.name), list) else value
-            for one in fields(cls)
-        }
-        return cls(**values)
->>>>>>> theirs
 
     def columns(self) -> dict[str, Any]:
         """The same as column values."""
