@@ -25,6 +25,7 @@ _BUSY = (
     "ConcurrentModification*",
     "ResourceConflict*",
     "DependencyViolation",
+    "IncorrectInstanceState",
     "IncorrectState",
     "OperationAborted",
     "PolicyChangesInProgress*",

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from containment.actions import action_type
+from containment.refusals import Refusal, classify
 from containment.types import Duty, Place, Plan, Refused
+from lib.aws import AwsError
 from lib.errors import Invalid
 from tests.containment.actions.network_reader import ACCOUNT, context, planned, said
 
@@ -173,6 +175,10 @@ def test_on_its_way_counts_as_there_and_being_terminated_as_neither(name: str, r
     from containment.looking import select
 
     assert select(RESTS, {"Reservations": [{"Instances": [{"State": {"Name": name}}]}]}) == rests
+
+
+def test_starting_what_is_still_stopping_is_tried_again() -> None:
+    assert classify(AwsError("IncorrectInstanceState", "is not in a state to be started")) is Refusal.BUSY
 
 
 def test_what_cannot_be_stopped_is_refused() -> None:
