@@ -9,11 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from cases.models import Action
+from cases.words import ActionStatus
 from containment.models import Lock
 from containment.types import Edit, Kind, Plan, plain
 from lib import canonical, clock
 
 DOCUMENT_LEASE = timedelta(seconds=60)
+UNDER_WAY = (ActionStatus.APPROVED, ActionStatus.APPLYING, ActionStatus.APPLIED)
 
 
 class Held(Exception):
@@ -41,6 +43,23 @@ def holder_of(keys: Iterable[str], *, besides: Action) -> Held | None:
     taken = Lock.objects.filter(key__in=list(keys), mode="own").exclude(action=besides)
     lock = taken.select_related("action").order_by("key").first()
     return Held(lock.key, lock.action) if lock else None
+
+
+def needed_by(plan: Plan, *, besides: Action) -> Held | None:
+    """The first thing that a plan breaks (`facts["breaks"]`) and an action under way needs (`facts["uses"]`).
+
+    Under way is what was approved and has not come to an end, waits of AWS's own included: a snapshot
+    that is being copied is lost with its key.
+    """
+    breaks = set(plan.facts.get("breaks", ()))
+    if not breaks:
+        return None
+    others = Action.objects.filter(status__in=UNDER_WAY, reverts__isnull=True).exclude(pk=besides.pk)
+    for other in others.order_by("pk"):
+        needed = breaks & set((other.plan or {}).get("facts", {}).get("uses", ()))
+        if needed:
+            return Held(min(needed), other)
+    return None
 
 
 def take_own(action: Action, plan: Plan) -> None:

@@ -130,6 +130,9 @@ def plan_claimed(action: Action) -> datetime | None:
         held = locks.holder_of(locks.own_keys(plan_from(made)), besides=action)
         if held:
             raise Refused(f"{held.key} is already held by action {held.holder.ulid}")
+        needed = locks.needed_by(plan_from(made), besides=action)
+        if needed:
+            raise Refused(f"action {needed.holder.ulid} is under way and needs {needed.key}")
     except UnknownType:
         return refuse(action, f"the type {action.type} does not exist any more")
     except Refused as reason:

@@ -84,6 +84,10 @@ def _start_forward(turn: Turn) -> datetime | None:
         _drift(action, again)
         return None
     found = preflight.check(turn.plan, hand=turn.hand, names=turn.names)
+    needed = locks.needed_by(turn.plan, besides=action)
+    if needed:
+        turn.end(ActionStatus.REFUSED, f"action {needed.holder.ulid} is under way and needs {needed.key}")
+        return None
     denied = [one for one in found if one.answer == preflight.DENIED]
     if denied:
         turn.end(ActionStatus.FAILED, f"not permitted: {denied[0].call}: {denied[0].detail}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from cases.models import Action
 from containment.types import Plan, Refused
+from lib import clock
 from tests.containment.actions.network_reader import ACCOUNT, planned, said
 from tests.containment.subjects import SUBJECTS
-from tests.containment.subjects.stores import current, holds, lifecycle, shorten_expiry
-from tests.containment.world import World
+from tests.containment.subjects.stores import current, holds, lifecycle, shorten_expiry, target
+from tests.containment.world import SHIPPING, World
 
 KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 HERE = {"s3:GetBucketLocation": {"LocationConstraint": "eu-west-1"}}
@@ -355,3 +358,53 @@ def test_a_statement_added_between_read_and_write_of_a_table_is_kept(world: Worl
     assert action.status == "verified", action.note
     assert world.wire.sent.count("dynamodb:PutResourcePolicy") == 2
     assert [one["Sid"] for one in subject.look(world)] == ["Quell", "Theirs"]
+
+
+@pytest.fixture
+def needing(world: World) -> Action:
+    """An action on another thing that needs the key, planned."""
+    action = world.propose("s3.enable-versioning", target("bucket", "nf-prod-artifacts"))
+    plan = dict(action.plan or {})
+    plan["facts"] = {"uses": [_shipping_key(world)["arn"]]}
+    Action.objects.filter(pk=action.pk).update(plan=plan)
+    return world.fresh(action)
+
+
+def _shipping_key(world: World) -> Any:
+    return next(one for one in world.estate["keys"] if one["account"] == SHIPPING)
+
+
+def _under_way(world: World, action: Action) -> None:
+    """Approved, and not started before the test is over."""
+    world.approve(action)
+    Action.objects.filter(pk=action.pk).update(due_at=clock.now() + timedelta(hours=6))
+
+
+def test_a_key_that_an_action_under_way_needs_is_not_disabled(world: World, needing: Action) -> None:
+    _under_way(world, needing)
+
+    action = world.propose("kms.disable-key", target("kms_key", _shipping_key(world)["id"]))
+
+    assert action.status == "refused"
+    assert needing.ulid in action.note
+    assert world.wire.sent == []
+
+
+def test_a_key_that_was_taken_into_use_after_the_approval_is_not_disabled(
+    world: World, needing: Action
+) -> None:
+    action = world.approve(world.propose("kms.disable-key", target("kms_key", _shipping_key(world)["id"])))
+    _under_way(world, needing)
+
+    action = world.drive(action)
+
+    assert action.status == "refused"
+    assert needing.ulid in action.note
+    assert world.wire.sent == []
+
+
+def test_a_key_that_is_only_planned_for_is_disabled(world: World, needing: Action) -> None:
+    action = world.apply("kms.disable-key", target("kms_key", _shipping_key(world)["id"]))
+
+    assert needing.status == "planned"
+    assert action.status == "verified", action.note
