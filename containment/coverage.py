@@ -261,7 +261,7 @@ def _row(
         source=cells[Category.SOURCE],
         technique=cells[Category.TECHNIQUE],
         destination=cells[Category.DESTINATION],
-        is_open=is_required and needed.state not in ("contained", "elsewhere"),
+        is_open=is_required and not elsewhere and needed.state != "contained",
         since=needed.at if needed.state == "contained" else None,
         is_required=is_required,
         why=choice.reason if choice else need.why,
