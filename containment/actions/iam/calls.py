@@ -37,9 +37,8 @@ class _Found:
     unread: dict[str, str] = field(default_factory=dict)
 
     def newest(self) -> list[dict[str, Any]]:
-        return sorted(self.events.values(), key=lambda e: (str(e.get("eventTime")), str(e.get("eventID"))))[
-            ::-1
-        ]
+        # Times are whole seconds; within one, the order in which the history told them stays.
+        return sorted(self.events.values(), key=lambda event: str(event.get("eventTime")), reverse=True)
 
 
 def regions(ctx: Context) -> list[str]:
