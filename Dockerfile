@@ -13,7 +13,8 @@ FROM python:3.13.9-slim-bookworm
 # The number is fixed so that a volume's files keep their owner from image to image.
 RUN groupadd --gid 10001 quell \
     && useradd --uid 10001 --gid quell --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin quell \
-    && install --directory --owner=quell --group=quell --mode=0755 /var/lib/quell
+    && install --directory --owner=quell --group=quell --mode=0755 /var/lib/quell \
+    && install --directory --owner=quell --group=quell --mode=0700 /var/lib/quell/evidence
 COPY --from=build /opt/quell /opt/quell
 WORKDIR /srv/quell
 # Package by package: simulator, launcher and tests are no part of production.
