@@ -117,8 +117,21 @@ def test_where_only_changes_are_denied_reading_goes_on(blocked: Blocked, attacke
         stopped=[
             lambda: s3.put_object(Bucket=name, Key="manifests/a", Body=b"ransom"),
             lambda: s3.delete_object(Bucket=name, Key="manifests/none"),
+            lambda: s3.put_bucket_policy(Bucket=name, Policy=_harmless(name)),
         ],
         goes_on=[lambda: s3.get_object(Bucket=name, Key="manifests/a")],
+    )
+
+
+def _harmless(bucket: str) -> str:
+    """A policy that would take the place of ours, and says nothing new."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{bucket}/*",
+        }
     )
 
 

@@ -14,15 +14,17 @@ from containment.types import Affected, Category, Plan
 DESTROYING = [
     "s3:BypassGovernanceRetention",
     "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
     "s3:DeleteObject",
     "s3:DeleteObjectVersion",
+    "s3:PutBucketPolicy",
     "s3:PutBucketVersioning",
     "s3:PutEncryptionConfiguration",
     "s3:PutLifecycleConfiguration",
     "s3:PutObject",
     "s3:PutReplicationConfiguration",
 ]
-"""What overwrites, deletes or ages out objects: the calls that ransom a bucket."""
+"""What overwrites, deletes or ages out objects, which ransoms a bucket; and what would lift the deny."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class RestrictBucket(ActionType):
 
     Does not stop: copies already made, also by replication; the root user of the bucket's account,
     who can always take the policy away; AWS services acting in their own name (log delivery,
-    CloudFront); for a part of the bucket, listing its keys.
+    CloudFront); for a part of the bucket, listing its keys and changing its policy.
     """
 
     id = "s3.restrict-bucket"
