@@ -102,7 +102,7 @@ def approve(*, action: Action, plan_hash: str, by: Actor, at: datetime, is_fresh
 
 def reject(*, action: Action, reason: str, by: Actor, at: datetime) -> Action:
     """Say no; ends the action. Raises like `approve`, but one may reject one's own plan."""
-    if by.kind != "person" or not may_decide(action, by):
+    if by.person_id is None or not may_decide(action, by):
         raise Forbidden("Your role does not decide about this plan.")
     with transaction.atomic():
         lock(action, at)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from cases.models import Action
-from containment import approvals
+from containment import approvals, glass, voiding
 from containment.actions import UnknownType, action_type
 from containment.approvals import May
 from containment.models import Approval, StepState
@@ -113,6 +113,8 @@ class ActionView:
     done: int
     approvals: tuple[Approval, ...]
     may: May
+    may_break: bool
+    may_revoke: bool
     can_undo: bool
     undone_by: Action | None
     is_moving: bool
@@ -146,8 +148,10 @@ def present(action: Action, actor: Actor) -> ActionView:
         steps=steps,
         collected=tuple(_collected(rows)),
         done=sum(1 for row in rows if row.state in _DONE),
-        approvals=tuple(action.approvals.select_related("person").order_by("pk")),
+        approvals=tuple(action.approvals.select_related("person", "voiding", "review").order_by("pk")),
         may=approvals.may_approve(action, actor),
+        may_break=action.status in approvals.WAITING and glass.may_break(action, actor).allowed,
+        may_revoke=_may_revoke(action, actor),
         can_undo=_can_undo(action, plan, rows, reversion),
         undone_by=reversion,
         is_moving=action.status in MOVING
@@ -185,6 +189,13 @@ _DONE = (
     StepState.UNDONE,
     StepState.SKIPPED,
 )
+
+
+def _may_revoke(action: Action, actor: Actor) -> bool:
+    if actor.kind != "person" or action.status not in (*approvals.WAITING, "approved"):
+        return False
+    standing = [one.person_id for one in voiding.live(action)]
+    return bool(standing) and (actor.person_id in standing or approvals.may_decide(action, actor))
 
 
 def _can_undo(action: Action, plan: Plan | None, rows: list[Row], reversion: Action | None) -> bool:

@@ -29,6 +29,9 @@ def register() -> None:
         doorbell.Sweep(topic="reviews", queue="containment", run=review_due, every_seconds=20.0)
     )
     doorbell.register(
+        doorbell.Sweep(topic="glass", queue="containment", run=ring_overdue_reviews, every_seconds=60.0)
+    )
+    doorbell.register(
         doorbell.Sweep(
             topic="automation",
             queue="containment",
@@ -37,6 +40,13 @@ def register() -> None:
             hears=("alerts-settled",),
         )
     )
+
+
+def ring_overdue_reviews() -> int:
+    """Ring about what was started by break-glass and nobody has reviewed in time; how many."""
+    from containment import glass
+
+    return glass.ring_overdue(clock.now())
 
 
 def run_due_actions(limit: int = 20) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from containment import auto_views, plan_views, views
+from containment import approval_views, auto_views, plan_views, views
 
 urlpatterns: list[URLPattern] = [
     path("automation", auto_views.page, name="automation"),
@@ -26,5 +26,9 @@ urlpatterns: list[URLPattern] = [
     path("actions/<str:ulid>", views.action, name="action"),
     path("actions/<str:ulid>/approve", views.approve, name="action-approve"),
     path("actions/<str:ulid>/reject", views.reject, name="action-reject"),
+    path("actions/<str:ulid>/revoke", approval_views.revoke, name="action-revoke"),
+    path("actions/<str:ulid>/break-glass", approval_views.break_glass, name="action-break-glass"),
+    path("containment/reviews", approval_views.reviews, name="glass-reviews"),
+    path("containment/reviews/<str:ulid>", approval_views.review, name="glass-review"),
     path("actions/<str:ulid>/revert", views.revert, name="action-revert"),
 ]

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from soc.api import (
     actions,
     alerts,
+    approvals,
     automation,
     estate,
     evidence,
@@ -55,6 +56,10 @@ urlpatterns: list[URLPattern] = [
     path("actions/<str:ulid>", actions.OneAction.as_view(), name="api-action"),
     path("actions/<str:ulid>/approve", actions.Approve.as_view(), name="api-action-approve"),
     path("actions/<str:ulid>/reject", actions.Reject.as_view(), name="api-action-reject"),
+    path("actions/<str:ulid>/revoke", approvals.Revoke.as_view(), name="api-action-revoke"),
+    path("actions/<str:ulid>/break-glass", approvals.BreakGlass.as_view(), name="api-action-break-glass"),
+    path("glass-reviews", approvals.Reviews.as_view(), name="api-glass-reviews"),
+    path("glass-reviews/<str:ulid>", approvals.OneReview.as_view(), name="api-glass-review"),
     path("actions/<str:ulid>/revert", actions.Revert.as_view(), name="api-action-revert"),
     path("automation", automation.Overview.as_view(), name="api-automation"),
     path("automation/stop", automation.Stop.as_view(), name="api-automation-stop"),

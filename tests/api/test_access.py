@@ -22,6 +22,9 @@ from cases import evidence
 from cases.models import Action, Alert, Incident, RawDocument
 from cases.words import ActionStatus, AlertStatus
 from containment.automation_models import AutoRule, Hold
+from containment.coverage import coverage
+from containment.models import Approval, GlassReview
+from containment.suggesting import suggestions
 from identity.actors import SYSTEM, Actor
 from identity.models import Membership, Person, Role
 from lib import clock, ids
@@ -84,6 +87,11 @@ API = {
     # Tier 2: the second person approves; a key is told so before anything is looked up.
     ("api-action-approve", "POST"):      "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-reject", "POST"):       "403 403 403 403 200 200 403 404 403 404 404",
+    # Who approved, or may decide, takes back; one person alone starts it loudly, never a key.
+    ("api-action-revoke", "POST"):       "403 403 403 403 200 200 403 404 403 403 403",
+    ("api-action-break-glass", "POST"):  "403 403 403 200 403 200 403 404 403 403 403",
+    ("api-glass-reviews", "GET"):        "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-glass-review", "POST"):        "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
     # One switch for the installation: any team's responder pulls it, any team's lead resets it.
     ("api-automation", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
@@ -131,7 +139,17 @@ PAGES = {
     ("action-propose", "POST"):      "403 403 302 302 403 302 403 404",
     ("action", "GET"):               "200 200 200 200 200 200 200 404",
     ("action-approve", "POST"):      "403 403 403 403 302 302 403 404",
+    # Several at once: what is refused is told one by one, on the page that it leads back to.
+    ("incident-approve", "GET"):     "200 200 200 200 200 200 200 404",
+    ("incident-approve", "POST"):    "302 302 302 302 302 302 302 404",
+    ("coverage-require", "POST"):    "403 403 403 302 403 302 403 404",
+    ("in-force", "GET"):             "200 200 200 200 200 200 200 200",
+    ("action-keep", "POST"):         "403 403 403 409 403 409 403 404",  # nothing in force yet
     ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
+    ("action-revoke", "POST"):       "403 403 403 403 302 302 403 404",
+    ("action-break-glass", "POST"):  "403 403 403 302 403 302 403 404",
+    ("glass-reviews", "GET"):        "200 200 200 200 200 200 200 200",
+    ("glass-review", "POST"):        "403 403 403 403 302 302 403 404",
     ("action-revert", "POST"):       "403 403 409 409 403 409 403 404",
     ("sources", "GET"):              "200 200 200 200 200 200 200 200",
     ("source", "GET"):               "200 200 200 200 200 200 200 404",
@@ -213,7 +231,14 @@ OPEN = {
 
 POSTED_BY_ANYONE = {"signout": 302, "theme": 302}
 
-BY_EITHER = {"metrics", "metrics-incidents", "incident-timeline", "incident-milestones", "incident-close"}
+BY_EITHER = {
+    "incident-approve",
+    "metrics",
+    "metrics-incidents",
+    "incident-timeline",
+    "incident-milestones",
+    "incident-close",
+}
 """Pages that take any method and treat what is not POST as reading."""
 
 
@@ -226,6 +251,7 @@ class Site:
     action: Action
     rule: str = "0" * 26
     held: str = "0" * 26
+    glass: str = "0" * 26
     absent: bool = False
 
     def address(self, name: str) -> str:
@@ -254,6 +280,8 @@ class Site:
             return self.rule
         if "quarantine" in name:
             return self.held
+        if "glass-review" in name:
+            return self.glass
         return self.action.ulid if "action" in name else self.alert.ulid
 
 
@@ -283,6 +311,7 @@ RULE = {
     "unit": "hours",
     "save": "1",
 }
+ALONE = {"reason": "nobody who may approve can be reached", "typed": "i-0123456789abcdef0"}
 KEY = {"type": "access_key", "account": make.ACCOUNT, "region": "eu-west-1", "id": "AKIAEXAMPLE0000001"}
 
 
@@ -297,6 +326,12 @@ AUTO_RULE = {
     "action_types": ["iam.deactivate-access-key"],
     "version": "1",
 }
+
+
+def _tainted(site: Site) -> dict[str, str]:
+    """One tainted target of the incident, as a form names it."""
+    row = coverage(site.incident)[0]
+    return {"kind": row.kind, "target": row.id, "account": row.account}
 
 
 def body_of(name: str, site: Site) -> Any:
@@ -327,6 +362,12 @@ def body_of(name: str, site: Site) -> Any:
         "api-action-approve": {"plan_hash": site.action.plan_hash},
         "api-action-reject": {"reason": "not this"},
         "api-action-revert": {"reason": "all clear"},
+        "api-action-revoke": {"reason": "not sure"},
+        "api-action-break-glass": ALONE | {"plan_hash": site.action.plan_hash},
+        "api-glass-review": {"is_justified": True, "finding": "nobody answered"},
+        "action-revoke": {"reason": "not sure"},
+        "action-break-glass": ALONE | {"plan_hash": site.action.plan_hash},
+        "glass-review": {"justified": "yes", "finding": "nobody answered"},
         "alerts-selected": {"do": "take", "alert": site.alert.ulid},
         "alert-dismiss": {"verdict": "benign", "reason": "known"},
         "incident-timeline": {"at": f"{at:%Y-%m-%d %H:%M:%S}", "text": "Called the owner"},
@@ -357,7 +398,10 @@ def body_of(name: str, site: Site) -> Any:
         "incident-severity": {"severity": "low"},
         "incident-phase": {"to": "containment"},
         "incident-close": {"verdict": "true_positive", "resolution": "The key was replaced."},
-        "action-propose": {"type": "iam.deactivate-access-key", "account": make.ACCOUNT, "id": KEY["id"]},
+        "action-propose": {"pick": [one.pick for one in suggestions(site.incident)[:1]]},
+        "incident-approve": {"plan": f"{site.action.ulid}:{site.action.plan_hash}"},
+        "coverage-require": {**_tainted(site), "required": "no", "reason": "a drill"},
+        "action-keep": {"until": f"{at + timedelta(days=1):%Y-%m-%dT%H:%M}", "reason": "still hunting"},
         "action-approve": {"plan_hash": site.action.plan_hash},
         "action-reject": {"reason": "not this"},
         "action-revert": {"reason": "all clear"},
@@ -430,7 +474,25 @@ def site(**incident: Any) -> Site:
         action=action,
         rule=make.rule().ulid,
         held=make.quarantined().ulid,
+        glass=_broken(action),
     )
+
+
+def _broken(action: Action) -> str:
+    """A broken glass over the action, which waits on for the sake of the other addresses."""
+    login = f"alone-{action.ulid.lower()}"
+    alone = make.person(Role.RESPONDER, login=login)
+    assert alone.person_id
+    made = Approval.objects.create(
+        action=action,
+        plan_hash=action.plan_hash,
+        person_id=alone.person_id,
+        login=login,
+        decision="break-glass",
+        reason=ALONE["reason"],
+        at=clock.now(),
+    )
+    return GlassReview.objects.create(approval=made, due_at=clock.now() + timedelta(hours=24)).ulid
 
 
 @pytest.fixture
@@ -524,7 +586,7 @@ def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
 ) -> None:
     hidden = site(named=[named_lead])
     inner = Alert.objects.get(incident=hidden.incident)
-    hidden = Site(alert=inner, incident=hidden.incident, action=hidden.action)
+    hidden = Site(alert=inner, incident=hidden.incident, action=hidden.action, glass=hidden.glass)
     absent = Site(alert=inner, incident=hidden.incident, action=hidden.action, absent=True)
     row = (API.get((name, method)) or PAGES[name, method]).split()
     for who, status in dict(zip(COLUMNS, row, strict=False)).items():
@@ -541,11 +603,7 @@ def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [
-        one
-        for one in (*API, *PAGES)
-        if "rules/<str:ulid>" in ROUTES[one[0]] and "automation" not in one[0]
-    ],
+    [one for one in (*API, *PAGES) if "rules/<str:ulid>" in ROUTES[one[0]] and "automation" not in one[0]],
 )
 def test_a_foreign_rule_is_as_if_it_were_not_there(
     blue: Site, callers: dict[str, Client], name: str, method: str

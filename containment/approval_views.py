@@ -1,0 +1,86 @@
+"""Taking an approval back, breaking the glass, and the reviews of what was done so."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from cases import access
+from containment import approvals, glass, planning
+from identity.requests import NotFresh, actor_of, is_fresh, signed_in, to_sign_in
+from lib import clock
+
+REASON_LENGTH = 2000
+SHOWN = 100
+
+
+@require_POST
+@signed_in
+def revoke(request: HttpRequest, ulid: str) -> HttpResponse:
+    """Take an approval back, with a reason, before the action starts."""
+    actor = actor_of(request)
+    found = access.action_for(actor, ulid)
+    approvals.revoke(action=found, reason=_text(request, "reason"), by=actor, at=clock.now())
+    messages.success(request, "Approval taken back. The plan waits again.")
+    return HttpResponseRedirect(reverse("action", args=[ulid]))
+
+
+@require_POST
+@signed_in
+def break_glass(request: HttpRequest, ulid: str) -> HttpResponse:
+    """Start a plan on one person's word; without a fresh sign-in, sign in and come back."""
+    actor = actor_of(request)
+    found = access.action_for(actor, ulid)
+    try:
+        glass.break_glass(
+            action=found,
+            plan_hash=request.POST.get("plan_hash", ""),
+            reason=_text(request, "reason"),
+            typed=_text(request, "typed"),
+            by=actor,
+            at=clock.now(),
+            is_fresh=is_fresh(request),
+        )
+    except NotFresh:
+        return to_sign_in(request, again=True)
+    return HttpResponseRedirect(reverse("action", args=[ulid]))
+
+
+@require_safe
+@signed_in
+def reviews(request: HttpRequest) -> HttpResponse:
+    """Every broken glass that the reader may see, open reviews first."""
+    actor = actor_of(request)
+    rows = [
+        {
+            "review": one,
+            "action": one.approval.action,
+            "title": planning.title_of(one.approval.action),
+            "may": glass.may_review(one, actor),
+            "is_late": one.reviewed_at is None and one.due_at < clock.now(),
+        }
+        for one in glass.reviews_for(actor)[:SHOWN]
+    ]
+    return render(request, "containment/reviews.html", {"rows": rows})
+
+
+@require_POST
+@signed_in
+def review(request: HttpRequest, ulid: str) -> HttpResponse:
+    """Write one review."""
+    glass.review(
+        ulid=ulid,
+        is_justified=request.POST.get("justified") == "yes",
+        finding=_text(request, "finding"),
+        by=actor_of(request),
+        at=clock.now(),
+    )
+    messages.success(request, "Reviewed.")
+    return HttpResponseRedirect(reverse("glass-reviews"))
+
+
+def _text(request: HttpRequest, name: str) -> str:
+    return request.POST.get(name, "").strip()[:REASON_LENGTH]
