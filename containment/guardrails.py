@@ -1,33 +1,108 @@
-"""What is never contained, and where only plans are made (DESIGN §6)."""
+"""What is never contained, what an account does not grant, and where only plans are made (DESIGN §6)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from django.conf import settings
+
 from cases.models import Action
+from containment import grants
+from containment.actions.addresses import Network, meets
 from containment.describing import ActionType
+from containment.hitting import name_of
 from containment.types import Target
 from estate.models import Account, Environment, Mode
 
 PROTECTED_ENVIRONMENTS = frozenset({Environment.MANAGEMENT, Environment.SECURITY})
 RESPONDER_PREFIX = "quell-"
+KEEP_OUT = "quell:do-not-contain"
+"""The tag of what no containment may touch."""
+
+AWS_OWN = ("AWSServiceRoleFor", "AWSReservedSSO_")
+AWS_PATHS = ("/aws-service-role/", "/aws-reserved/")
+PRINCIPALS = ("user", "role", "principal", "identity_user", "access_key")
+NAMES_A_PRINCIPAL = ("user", "role", "principal", "principal_arn", "users", "roles", "principals")
+NAMES_AN_ADDRESS = ("address", "addresses", "cidr", "cidrs")
+NOT_A_HIT = ("ec2.revoke-security-group-rule",)
+"""Types whose address is one that they stop letting in: whoever it is, a rule may be taken away."""
 
 
-def objection(declared: type[ActionType], target: Target, account: Account | None) -> str:
-    """Why this target must not be touched; empty when it may be.
+def objection(
+    declared: type[ActionType],
+    target: Target,
+    account: Account | None,
+    params: Mapping[str, Any] | None = None,
+) -> str:
+    """Why this target, or what the parameters name, must not be touched; empty when it may be.
 
     Evidence is only read, so it may be taken anywhere. The check is on the target itself: a call may
     well have to be made in the management account.
     """
     if account is None:
         return f"account {target.account} is not in the estate"
-    if declared.tier == 0:
-        return ""
+    withheld = granted(declared, account)
+    if withheld or declared.tier == 0:
+        return withheld
     if account.is_protected or account.environment in PROTECTED_ENVIRONMENTS:
         return f"{account.name} is protected: it is the {account.environment} account or marked so"
-    if target.type in ("role", "user") and target.id.startswith(RESPONDER_PREFIX):
-        return f"{target.id} is one of Quell's own principals"
-    if target.arn and target.arn in exempt(account):
-        return f"{target.arn} is one of Quell's own roles or a break-glass principal"
+    if KEEP_OUT in account.tags:
+        return f"{account.name} carries the tag {KEEP_OUT}"
+    for said in (*_of_principals(target, params or {}, account), *_of_addresses(declared, params or {})):
+        return said
     return ""
+
+
+def granted(declared: type[ActionType], account: Account) -> str:
+    """Why the account's level of trust does not reach this type; empty when it does."""
+    level = grants.level_of(declared)
+    if grants.LEVELS.index(level) <= grants.LEVELS.index(account.trust):
+        return ""
+    return f"not granted here: {account.name} grants {account.trust}, and {declared.id} needs {level}"
+
+
+def _of_principals(target: Target, params: Mapping[str, Any], account: Account) -> Iterator[str]:
+    named = [target.arn] if target.arn else []
+    named += [target.id] if target.type in PRINCIPALS else []
+    named += [one for key in NAMES_A_PRINCIPAL for one in _texts(params.get(key))]
+    protected = {name_of(arn): arn for arn in exempt(account)}
+    for one in named:
+        bare = name_of(one)
+        if bare.startswith(RESPONDER_PREFIX):
+            yield f"{one} is one of Quell's own principals"
+        if one in protected.values() or bare in protected:
+            yield f"{one} is one of Quell's own roles or a break-glass principal"
+        if bare.startswith(AWS_OWN) or any(path in one for path in AWS_PATHS):
+            yield f"{one} belongs to AWS or to Identity Center, which would break or put it back"
+
+
+def _of_addresses(declared: type[ActionType], params: Mapping[str, Any]) -> Iterator[str]:
+    if declared.id in NOT_A_HIT:
+        return
+    for text in (one for key in NAMES_AN_ADDRESS for one in _texts(params.get(key))):
+        network = _network(text)
+        if network is None:
+            continue  # the type itself says what it cannot read
+        if network.prefixlen == 0:
+            yield f"{text} is everybody"
+        for own in settings.QUELL_OWN_NETWORKS:
+            if meets(network, ip_network(own, strict=False)):
+                yield f"{text} meets {own}, from which Quell itself and its people come"
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text.strip(), strict=False)
+    except ValueError:
+        return None
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list | tuple) else []
 
 
 def own_roles(account: Account) -> frozenset[str]:
@@ -48,4 +123,4 @@ def may_act(account: Account | None) -> bool:
 
 def of_action(action: Action, declared: type[ActionType], account: Account | None) -> str:
     """The objection to a stored action."""
-    return objection(declared, Target.of(action.target), account)
+    return objection(declared, Target.of(action.target), account, action.params)

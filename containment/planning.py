@@ -18,7 +18,7 @@ from audit.record import record
 from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus
-from containment import guardrails, journal, locks
+from containment import guardrails, hitting, journal, locks
 from containment.actions import UnknownType, action_type
 from containment.describing import HOME_REGIONS, ActionType, Context
 from containment.hashing import plan_hash
@@ -197,6 +197,9 @@ def make_plan(action: Action, declared: type[ActionType]) -> Planned:
         if classify(refusal) is Refusal.THROTTLED:
             raise NoAnswer(str(refusal)) from refusal
         raise CannotRead(told(refusal)) from refusal
+    hit = hitting.hits(plan, context.exempt)
+    if hit:
+        raise Refused(hit[0])
     undeclared = (reads_of(plan) - set(declared.reads)) | (writes_of(plan) - set(declared.writes))
     if undeclared:
         raise NotDeclared(f"{declared.id} does not declare {', '.join(sorted(undeclared))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -76,6 +77,10 @@ _queues_team = env.declare(
 _proxies = env.declare(
     "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
 )
+_own_networks = env.declare(
+    "QUELL_OWN_NETWORKS",
+    "networks from which Quell and its people reach AWS, by comma; never blocked",
+)
 _heartbeat = env.declare(
     "QUELL_EXPECT_HEARTBEAT", "1 expects the intake stack's heartbeat before any was ever heard", default="0"
 )
@@ -122,6 +127,12 @@ QUELL_PROCESS = env.text(_process)
 QUELL_TESTING = env.flag(_testing)
 QUELL_BASE_URL = env.text(_base_url).rstrip("/")
 QUELL_CLOCK_RATE = env.number(_rate)
+QUELL_OWN_NETWORKS = env.words(_own_networks)
+try:
+    for _network in QUELL_OWN_NETWORKS:
+        ip_network(_network, strict=False)
+except ValueError as failure:
+    raise ImproperlyConfigured(f"QUELL_OWN_NETWORKS: {failure}") from failure
 QUELL_PLAN_EXPIRES = timedelta(hours=env.number(_expiry))
 QUELL_REVIEW_AFTER = timedelta(days=env.number(_review))
 QUELL_WRITE_BACK = env.flag(_write_back)
