@@ -168,7 +168,9 @@ def test_the_architecture_names_models_that_are_there() -> None:
 def test_the_readme_names_every_action_type() -> None:
     from containment.actions import catalogue
 
-    listed = text(layout.ROOT / "README.md").partition("action types, each with a page")[2].partition("Not yet")[0]
+    listed = (
+        text(layout.ROOT / "README.md").partition("action types, each with a page")[2].partition("Not yet")[0]
+    )
     named = re.findall(r"`([a-z0-9-]+\.[a-z0-9-]+)`", listed)
     assert sorted(named) == sorted(declared.id for declared in catalogue())
 
