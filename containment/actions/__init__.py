@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from functools import cache
 
 from containment.describing import ActionType
 
@@ -38,8 +39,9 @@ def catalogue() -> Iterator[type[ActionType]]:
     yield from (declared for _, declared in sorted(_types.items()))
 
 
+@cache
 def discover() -> None:
-    """Import every module of this package. May be called any number of times."""
+    """Import every module of this package. May be called any number of times; walks it once."""
     for package in pkgutil.iter_modules(__path__, f"{__name__}."):
         found = importlib.import_module(package.name)
         for module in pkgutil.iter_modules(getattr(found, "__path__", []), f"{package.name}."):
