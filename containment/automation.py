@@ -24,7 +24,7 @@ from cases import triage
 from cases.access import people_who_may
 from cases.models import Action, Alert
 from cases.words import IN_FORCE, ActionStatus, AlertStatus, Phase
-from containment import guardrails, holds, journal, planning, suggesting
+from containment import guardrails, holds, journal, planning, suggesting, tiers
 from containment.actions import action_type
 from containment.automation_models import Authorisation, AutoMatch, Automation, AutoRule, Considered
 from containment.journal import Story
@@ -175,7 +175,7 @@ def covered(rule: AutoRule, alert: Alert, account: Account | None) -> list[Sugge
         one
         for one in suggesting.of_alert(alert)
         if one.type in rule.action_types
-        and planning.effective_tier(one.tier, account) <= rule.max_tier
+        and tiers.effective(one.tier, account) <= rule.max_tier
         and one.target["account"] == account.account_id
         and not is_from_text(one, alert)
     ]

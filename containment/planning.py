@@ -7,7 +7,7 @@ it, usually within a second.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from audit.record import record
 from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus
-from containment import guardrails, hitting, journal, locks
+from containment import guardrails, hitting, journal, locks, tiers
 from containment.actions import UnknownType, action_type
 from containment.describing import HOME_REGIONS, ActionType, Context
 from containment.hashing import plan_hash
@@ -96,7 +96,7 @@ def propose(
             target=plain(aim),
             params=given,
             category=declared.category.value,
-            tier=effective_tier(declared.tier, account_of(aim.account)),
+            tier=tiers.effective(declared.tier, account_of(aim.account)),
             status=ActionStatus.PROPOSED,
             contract=CONTRACT_VERSION,
             does_not_stop=declared.does_not_stop(),
@@ -164,6 +164,7 @@ def store(action: Action, made: Planned, *, affects: JSON) -> None:
             story=Story(act="action.planned", title=f"Planned: {title_of(action)}"),
             plan=made.plan,
             plan_hash=made.digest,
+            tier=tier_of(action, made),
             affects=affects,
             planned_at=now,
             expires_at=now + settings.QUELL_PLAN_EXPIRES,
@@ -203,9 +204,15 @@ def make_plan(action: Action, declared: type[ActionType]) -> Planned:
     undeclared = (reads_of(plan) - set(declared.reads)) | (writes_of(plan) - set(declared.writes))
     if undeclared:
         raise NotDeclared(f"{declared.id} does not declare {', '.join(sorted(undeclared))}")
-    stored = plain(plan)
+    tier = tiers.facts(declared.tier, account_of(action.target["account"]))
+    stored = plain(replace(plan, facts={**plan.facts, "tier": tier}))
     assert isinstance(stored, dict)
     return Planned(plan=stored, digest=hash_of(action, stored))
+
+
+def tier_of(action: Action, made: Planned) -> int:
+    """The tier under which a plan is approved: that of the policy, and never less than it was."""
+    return max(action.tier, int(made.plan["facts"].get("tier", {}).get("effective", 0)))
 
 
 def hash_of(action: Action, plan: Mapping[str, Any]) -> str:
@@ -252,20 +259,6 @@ def title_of(action: Action) -> str:
     if action.reverts_id:
         title = f"Undo: {title.lower()}"
     return f"{title} {action.target['id']}"
-
-
-def effective_tier(tier: int, account: Account | None) -> int:
-    """The tier after the policy of the environment.
-
-    A sandbox lowers 2 to 1; critical production raises 1 to 2; tier 3 is never lowered.
-    """
-    if account is None:
-        return tier
-    if tier == 2 and account.environment == Environment.SANDBOX:
-        return 1
-    if tier == 1 and account.environment == Environment.PRODUCTION and account.is_critical:
-        return 2
-    return tier
 
 
 def _declared(type_id: str) -> type[ActionType]:

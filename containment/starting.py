@@ -140,6 +140,7 @@ def _drift(action: Action, again: planning.Planned) -> None:
             story=story,
             plan=again.plan,
             plan_hash=again.digest,
+            tier=planning.tier_of(action, again),
             approved_hash="",
             drift=lines,
             note="AWS changed between approval and start; nothing was sent",

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cases.access import action_for
-from containment import approvals, glass
+from containment import approvals, glass, tiers
 from containment.models import GlassReview
 from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh
@@ -99,6 +99,25 @@ class Reviews(APIView):
         """Open reviews first, the longest due at the top; at most 200."""
         found = glass.reviews_for(actor_of(request))[:SHOWN]
         return Response({"results": [_shown(one) for one in found], "next": None})
+
+
+class PolicyOut(serializers.Serializer[Any]):
+    """The tier policy in force; version 0 is what Quell comes with."""
+
+    version = serializers.IntegerField()
+    tiers = serializers.DictField(child=serializers.DictField(child=serializers.IntegerField()))
+
+
+class Policy(APIView):
+    """What tiers become in which environment."""
+
+    permissions_needed = {"GET": Permission.READ_ACTIONS}
+
+    @extend_schema(operation_id="tier_policy_retrieve", responses=PolicyOut)
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - one policy for the whole installation
+        """The version in force, as differences from the tiers that the catalogue declares."""
+        present = tiers.in_force()
+        return Response({"version": present.version, "tiers": present.tiers})
 
 
 class OneReview(APIView):

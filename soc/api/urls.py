@@ -58,6 +58,7 @@ urlpatterns: list[URLPattern] = [
     path("actions/<str:ulid>/reject", actions.Reject.as_view(), name="api-action-reject"),
     path("actions/<str:ulid>/revoke", approvals.Revoke.as_view(), name="api-action-revoke"),
     path("actions/<str:ulid>/break-glass", approvals.BreakGlass.as_view(), name="api-action-break-glass"),
+    path("tier-policy", approvals.Policy.as_view(), name="api-tier-policy"),
     path("glass-reviews", approvals.Reviews.as_view(), name="api-glass-reviews"),
     path("glass-reviews/<str:ulid>", approvals.OneReview.as_view(), name="api-glass-review"),
     path("actions/<str:ulid>/revert", actions.Revert.as_view(), name="api-action-revert"),

@@ -90,6 +90,7 @@ API = {
     # Who approved, or may decide, takes back; one person alone starts it loudly, never a key.
     ("api-action-revoke", "POST"):       "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-break-glass", "POST"):  "403 403 403 200 403 200 403 404 403 403 403",
+    ("api-tier-policy", "GET"):          "200 200 200 200 200 200 200 200 200 200 403",
     ("api-glass-reviews", "GET"):        "200 200 200 200 200 200 200 200 200 200 403",
     ("api-glass-review", "POST"):        "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
@@ -148,6 +149,10 @@ PAGES = {
     ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-revoke", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-break-glass", "POST"):  "403 403 403 302 403 302 403 404",
+    # One policy for the whole installation: read by all, changed by two leads of whole teams.
+    ("tier-policy", "GET"):          "200 200 200 200 200 200 200 200",
+    ("tier-policy", "POST"):         "403 403 403 403 403 302 403 302",
+    ("tier-policy-decide", "POST"):  "403 403 403 403 403 404 403 404",
     ("glass-reviews", "GET"):        "200 200 200 200 200 200 200 200",
     ("glass-review", "POST"):        "403 403 403 403 302 302 403 404",
     ("action-revert", "POST"):       "403 403 409 409 403 409 403 404",
@@ -232,6 +237,7 @@ OPEN = {
 POSTED_BY_ANYONE = {"signout": 302, "theme": 302}
 
 BY_EITHER = {
+    "tier-policy",
     "incident-approve",
     "metrics",
     "metrics-incidents",
@@ -280,6 +286,8 @@ class Site:
             return self.rule
         if "quarantine" in name:
             return self.held
+        if name == "tier-policy-decide":
+            return "0" * 26
         if "glass-review" in name:
             return self.glass
         return self.action.ulid if "action" in name else self.alert.ulid
@@ -367,6 +375,7 @@ def body_of(name: str, site: Site) -> Any:
         "api-glass-review": {"is_justified": True, "finding": "nobody answered"},
         "action-revoke": {"reason": "not sure"},
         "action-break-glass": ALONE | {"plan_hash": site.action.plan_hash},
+        "tier-policy": {"reason": "the sandbox holds nothing"},
         "glass-review": {"justified": "yes", "finding": "nobody answered"},
         "alerts-selected": {"do": "take", "alert": site.alert.ulid},
         "alert-dismiss": {"verdict": "benign", "reason": "known"},
@@ -579,6 +588,7 @@ def test_other_methods_on_pages_that_read_change_nothing(
         and "quarantine" not in name
         and "inbox" not in name
         and "automation" not in name
+        and "tier-policy" not in name
     ],
 )
 def test_what_is_foreign_or_restricted_is_as_if_it_were_not_there(

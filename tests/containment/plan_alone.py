@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def main(path: Path) -> str:
         write_back=brief["write_back"],
         regions=tuple(brief["regions"]),
     )
-    plan = plain(declared().plan(context))
+    made = declared().plan(context)
+    plan = plain(replace(made, facts={**made.facts, "tier": brief["tier"]}))
     assert isinstance(plan, dict)
     assert "django" not in sys.modules
     return plan_hash(

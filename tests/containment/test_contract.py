@@ -162,6 +162,7 @@ def test_two_processes_give_the_same_hash(world: World, type_id: str, tmp_path: 
         "exempt": list(context.exempt),
         "write_back": context.write_back,
         "regions": list(context.regions),
+        "tier": (action.plan or {})["facts"]["tier"],
     }
     path = tmp_path / "brief.json"
     path.write_text(json.dumps(brief), encoding="utf-8")
