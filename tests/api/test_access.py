@@ -336,6 +336,11 @@ AUTO_RULE = {
 }
 
 
+def _picked(site: Site) -> dict[str, list[str]]:
+    """The first of what is offered for the incident, as a form names it."""
+    return {"pick": [one.pick for one in suggestions(site.incident)[:1]]}
+
+
 def _tainted(site: Site) -> dict[str, str]:
     """One tainted target of the incident, as a form names it."""
     row = coverage(site.incident)[0]
@@ -407,14 +412,16 @@ def body_of(name: str, site: Site) -> Any:
         "incident-severity": {"severity": "low"},
         "incident-phase": {"to": "containment"},
         "incident-close": {"verdict": "true_positive", "resolution": "The key was replaced."},
-        "action-propose": {"pick": [one.pick for one in suggestions(site.incident)[:1]]},
         "incident-approve": {"plan": f"{site.action.ulid}:{site.action.plan_hash}"},
-        "coverage-require": {**_tainted(site), "required": "no", "reason": "a drill"},
         "action-keep": {"until": f"{at + timedelta(days=1):%Y-%m-%dT%H:%M}", "reason": "still hunting"},
         "action-approve": {"plan_hash": site.action.plan_hash},
         "action-reject": {"reason": "not this"},
         "action-revert": {"reason": "all clear"},
     }
+    if name == "action-propose":
+        return _picked(site)
+    if name == "coverage-require":
+        return {**_tainted(site), "required": "no", "reason": "a drill"}
     if "incident-evidence" in name:
         return {"file": SimpleUploadedFile("log.txt", b"a line"), "source": "the owner's laptop"}
     return bodies.get(name, {})
