@@ -78,7 +78,8 @@ def page(actor: Actor, *, at: datetime) -> Page:
         holds=list(holds.holds_for(actor).filter(released_at__isnull=True)[:MOST_HOLDS]),
         accounts=list(accounts_for(actor).order_by("name")),
         matches=list(
-            AutoMatch.objects.filter(rule__in=rules)
+            # What a rule made of an alert tells of that alert: only to whom may read it.
+            AutoMatch.objects.filter(rule__in=rules, alert__in=access.alerts_for(actor).values("ulid"))
             .select_related("rule", "action")
             .order_by("-at", "-pk")[:MOST_MATCHES]
         ),
