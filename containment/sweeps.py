@@ -32,6 +32,9 @@ def register() -> None:
         doorbell.Sweep(topic="glass", queue="containment", run=ring_overdue_reviews, every_seconds=60.0)
     )
     doorbell.register(
+        doorbell.Sweep(topic="approvals", queue="containment", run=ring_for_approvals, every_seconds=20.0)
+    )
+    doorbell.register(
         doorbell.Sweep(
             topic="automation",
             queue="containment",
@@ -40,6 +43,13 @@ def register() -> None:
             hears=("alerts-settled",),
         )
     )
+
+
+def ring_for_approvals() -> int:
+    """Ring the next person for each plan that has waited long enough; how many were rung."""
+    from containment import calling
+
+    return calling.ring_due(clock.now())
 
 
 def ring_overdue_reviews() -> int:

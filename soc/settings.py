@@ -77,6 +77,9 @@ _queues_team = env.declare(
 _proxies = env.declare(
     "QUELL_TRUSTED_PROXIES", "addresses or networks whose X-Forwarded-For is believed, by comma"
 )
+_call = env.declare(
+    "QUELL_APPROVAL_MINUTES", "minutes after which a plan that waits rings the next approver", default="5"
+)
 _own_networks = env.declare(
     "QUELL_OWN_NETWORKS",
     "networks from which Quell and its people reach AWS, by comma; never blocked",
@@ -127,6 +130,7 @@ QUELL_PROCESS = env.text(_process)
 QUELL_TESTING = env.flag(_testing)
 QUELL_BASE_URL = env.text(_base_url).rstrip("/")
 QUELL_CLOCK_RATE = env.number(_rate)
+QUELL_APPROVAL_MINUTES = env.number(_call)
 QUELL_OWN_NETWORKS = env.words(_own_networks)
 try:
     for _network in QUELL_OWN_NETWORKS:

@@ -12,7 +12,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from cases.models import Action
-from containment import approvals, execution, glass, planning, sweeps, voiding
+from containment import approvals, calling, execution, glass, planning, sweeps, voiding
 from containment.models import Approval, GlassReview, Voiding
 from containment.types import Plan, plain
 from estate.models import Account, Mode
@@ -236,6 +236,36 @@ def test_a_review_that_is_overdue_rings_once(started: list[str], responder: Acto
 
     assert (glass.ring_overdue(later), glass.ring_overdue(later)) == (1, 0)
     assert Notice.objects.filter(kind="break-glass").count() == 2
+
+
+# --- ringing for an approval ---------------------------------------------------------------------------
+
+
+def test_a_plan_that_waits_rings_one_approver_after_another_and_never_who_asked(
+    started: list[str], lead: Actor, approver: Actor, analyst: Actor, outsider: Actor
+) -> None:
+    action = waiting(lead)
+    other = make.person("lead", login="other")
+    rung: list[list[int]] = []
+
+    for minutes in (0, 4, 6, 7, 12, 20):
+        calling.ring_due(clock.now() + timedelta(minutes=minutes))
+        rows = Delivery.objects.filter(notice__kind="approval-waits", notice__subject=action.ulid)
+        rung.append(list(rows.order_by("pk").values_list("person_id", flat=True)))
+
+    first, second = [approver.person_id], [approver.person_id, other.person_id]
+    assert rung == [[], [], first, first, second, second]
+
+
+def test_a_plan_that_nobody_may_carry_out_rings_nobody(
+    started: list[str], lead: Actor, approver: Actor
+) -> None:
+    waiting(lead)
+    Account.objects.update(mode=Mode.OBSERVE)
+
+    rung = [calling.ring_due(clock.now() + timedelta(minutes=minutes)) for minutes in (0, 6, 12)]
+
+    assert rung == [0, 0, 0]
 
 
 # --- what SQL may not do -----------------------------------------------------------------------------
