@@ -241,7 +241,9 @@ def test_the_incident_learns_of_a_verified_action_by_itself(
     desk: Open, incident: Incident, people: dict[str, Actor]
 ) -> None:
     acting = desk(f"/incidents/{incident.ref}", login="responder")
-    acting.page.locator(".suggest button").first.click()
+    acting.page.locator(".suggest li", has_text="Deactivate access key").get_by_role(
+        "button", name="Plan"
+    ).click()
     expect(acting.page.locator("#approve")).to_be_visible(timeout=15000)
     watching = desk(f"/incidents/{incident.ref}", login="viewer")
     expect(watching.page.locator("#containment")).to_contain_text("Planned, waits for approval")
@@ -259,7 +261,9 @@ def test_the_incident_learns_of_a_verified_action_by_itself(
 
 def test_who_may_not_approve_is_told_why(desk: Open, incident: Incident, people: dict[str, Actor]) -> None:
     asking = desk(f"/incidents/{incident.ref}", login="analyst")
-    asking.page.locator(".suggest button").first.click()
+    asking.page.locator(".suggest li", has_text="Deactivate access key").get_by_role(
+        "button", name="Plan"
+    ).click()
 
     expect(asking.page.locator("aside .callout")).to_contain_text("Your role does not approve", timeout=15000)
     expect(asking.page.locator("#approve")).to_have_count(0)
@@ -270,7 +274,7 @@ def test_a_stale_sign_in_leads_to_the_password_and_back(
 ) -> None:
     window = desk(f"/incidents/{incident.ref}", login="responder")
     page = window.page
-    page.locator(".suggest button").first.click()
+    page.locator(".suggest li", has_text="Deactivate access key").get_by_role("button", name="Plan").click()
     expect(page.locator("#approve")).to_be_visible(timeout=15000)
     _forget_sign_ins()
     page.click("#approve")
@@ -285,7 +289,9 @@ def test_a_stale_sign_in_leads_to_the_password_and_back(
 
 def test_a_rejected_plan_keeps_its_reason(desk: Open, incident: Incident, people: dict[str, Actor]) -> None:
     window = desk(f"/incidents/{incident.ref}", login="responder")
-    window.page.locator(".suggest button").first.click()
+    window.page.locator(".suggest li", has_text="Deactivate access key").get_by_role(
+        "button", name="Plan"
+    ).click()
     expect(window.page.locator("#approve")).to_be_visible(timeout=15000)
 
     window.page.keyboard.press("r")

@@ -187,7 +187,7 @@ def test_an_empty_queue_says_why_and_what_next(analyst: Actor) -> None:
 def test_news_tells_of_what_came_in_since_and_is_silent_otherwise(analyst: Actor) -> None:
     client = make.browser(analyst)
     page = read(client, "alerts")
-    found = re.search(r'data-live="([^"]+)"', page)
+    found = re.search(r'data-live="(/alerts[^"]+)"', page)
     assert found
     address = found[1].replace("&amp;", "&")
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 OTHER = "444455556666"
 QUARTER = timedelta(minutes=15)
-QUERIES = 17
+QUERIES = 18
 
 
 def told(actor: Actor, source: str = "guardduty") -> SourceRow:

@@ -363,7 +363,7 @@ class TestPhases:
             type="iam.deactivate-access-key",
             target={"account": make.ACCOUNT},
             category="technique",
-            tier=1,
+            tier=0,
             status=status,
             requested_label="x",
             requested_at=at,

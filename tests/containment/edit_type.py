@@ -40,6 +40,7 @@ class RestrictBucket(ActionType):
             "Principal": "*",
             "Action": "s3:*",
             "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+            "Condition": {"ArnNotLike": {"aws:PrincipalArn": list(ctx.exempt)}},
         }
         policy = s3.read(
             "GetBucketPolicy", Bucket=bucket, decode=("Policy",), missing=("NoSuchBucketPolicy",)
