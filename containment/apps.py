@@ -13,6 +13,7 @@ class ContainmentConfig(AppConfig):
     def ready(self) -> None:
         guards.register(
             *guards.append_only("containment_approval"),
+            *guards.append_only("containment_coveragechoice"),
             *approval_guards.all_guards(),
             *automation_guards.all_guards(),
             guards.Guard(

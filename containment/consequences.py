@@ -40,9 +40,14 @@ def ring(action: Action, *, kind: str, text: str, severity: int = 90) -> None:
         link=f"/actions/{action.ulid}",
         severity=severity,
         to=[person.pk for person in people],
-        key=f"{kind}:{action.ulid}:{canonical.sha256(text)[:16]}",
+        key=ring_key(action, kind, text),
         at=clock.now(),
     )
+
+
+def ring_key(action: Action, kind: str, text: str) -> str:
+    """What makes two rings about an action the same one."""
+    return f"{kind}:{action.ulid}:{canonical.sha256(text)[:16]}"
 
 
 def responded(action: Action, rows: list[Row]) -> None:

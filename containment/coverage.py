@@ -65,8 +65,17 @@ ENOUGH: Mapping[str, frozenset[str]] = {
     "queue": frozenset({"sqs.restrict-queue"}),
     "topic": frozenset({"sns.restrict-topic"}),
     "eks_cluster": frozenset({"eks.revoke-access"}),
+    **dict.fromkeys(
+        ("inline_policy", "attached_policy", "group", "mfa_device", "trust"),
+        frozenset({"iam.deny-user", "iam.deny-role"}),
+    ),
+    "password": frozenset({"iam.remove-console-access", "iam.deny-user"}),
 }
-"""The types one of which, verified, is enough for a kind; others help and are shown as partly."""
+"""The types one of which, verified, is enough for a kind; others help and are shown as partly.
+
+What the watch finds is covered by whatever denies its principal everything; a call that went through
+although it was denied is covered by nothing but a person's word.
+"""
 
 COUNTS = {Category.SOURCE, Category.TECHNIQUE, Category.DESTINATION}
 AGAINST = frozenset({*COUNTS, Category.ERADICATION})
@@ -210,14 +219,23 @@ def _of_actions(actions: list[Action]) -> Iterator[tuple[_Key, _Need]]:
 def _of_watches(incident: Incident) -> Iterator[tuple[_Key, _Need]]:
     """What a principal was found to have made or got after it had been contained."""
     for watch in Watch.objects.filter(action__incident=incident).select_related("action").order_by("pk"):
-        users = frozenset({watch.principal.partition("/")[2]})
+        kind, _, name = watch.principal.partition("/")
+        users = frozenset({name} if kind == "user" else ())
+        roles = frozenset({name} if kind == "role" else ())
         for one in watch.found:
             key = _Key(one["kind"], one["id"], watch.action.target["account"], "")
             why = f"Found {one['at'][11:19]} UTC, after {watch.principal} was contained: {one['what']}"
             category = REQUIRED.get(one["kind"], (Category.TECHNIQUE, ""))[0]
             yield (
                 key,
-                _Need(category=category, is_required=True, why=why, users=users, found_by_watch=True),
+                _Need(
+                    category=category,
+                    is_required=True,
+                    why=why,
+                    users=users,
+                    roles=roles,
+                    found_by_watch=True,
+                ),
             )
 
 
@@ -296,9 +314,7 @@ def _cell(
     helping = _furthest([a for a in mine if a not in enough])
     if helping and helping.state == "contained":
         return Cell(state="partly", text=helping.text, action=helping.action, at=helping.at)
-    if found or helping:
-        return found or helping or _without(category, need, elsewhere, is_required)
-    return _without(category, need, elsewhere, is_required)
+    return found or helping or _without(category, need, elsewhere, is_required)
 
 
 def _serves(action: Action, category: Category, need: _Need) -> bool:

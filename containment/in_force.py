@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.record import record
 from cases import timeline
@@ -20,10 +20,14 @@ from identity.actors import Actor
 from identity.permissions import Permission
 from lib import clock
 from lib.errors import Conflict, Forbidden, Invalid
+from notify import outbox
 
 HOLDING = (Category.SOURCE, Category.TECHNIQUE, Category.DESTINATION, Category.ERADICATION)
 LONGEST = timedelta(days=90)
 MOST = 500
+REVIEW_DUE = "action.review-due"
+TROUBLED = (ActionStatus.UNKNOWN, ActionStatus.PARTIAL, ActionStatus.CONFLICT)
+ALARMING = ~Q(alarm="") | Q(status__in=TROUBLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +43,27 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Holdings:
-    """What an actor may see of what is in force, overdue and alarming first; `hidden` is more than fits."""
+    """What an actor may see of what is in force, alarming and overdue first.
+
+    `every`, `overdue` and `alarms` count all of it; `more` is how many of the chosen are not among `rows`.
+    """
 
     rows: list[Held]
+    every: int
     overdue: int
     alarms: int
     more: int
 
 
 def holdings(actor: Actor, *, at: datetime, only: str = "") -> Holdings:
-    """Everything in force in the actor's accounts; `only` is `overdue`, `alarms` or empty. Three queries."""
-    found = list(_standing(actions_for(actor))[: MOST + 1])
+    """Everything in force in the actor's accounts; `only` is `overdue`, `alarms` or empty.
+
+    Five queries, however much is in force; the rows are the first 500 by review date.
+    """
+    standing = _standing(actions_for(actor))
+    due, alarming = standing.filter(review_at__lte=at), standing.filter(ALARMING)
+    chosen = {"overdue": due, "alarms": alarming}.get(only, standing)
+    found = list(chosen[:MOST])
     places = _order_of_lifting(found)
     watches = {watch.action_id: watch for watch in Watch.objects.filter(action__in=[a.pk for a in found])}
     rows = [
@@ -60,20 +74,20 @@ def holdings(actor: Actor, *, at: datetime, only: str = "") -> Holdings:
             quiet=quiet_words(watches.get(action.pk), at),
             lift=places[action.pk],
         )
-        for action in found[:MOST]
+        for action in found
     ]
-    overdue, alarms = (
-        sum(1 for row in rows if row.is_overdue),
-        sum(1 for row in rows if _is_alarming(row.action)),
-    )
-    if only == "overdue":
-        rows = [row for row in rows if row.is_overdue]
-    if only == "alarms":
-        rows = [row for row in rows if _is_alarming(row.action)]
     rows.sort(
         key=lambda row: (not _is_alarming(row.action), not row.is_overdue, row.action.incident.ref, row.lift)
     )
-    return Holdings(rows=rows, overdue=overdue, alarms=alarms, more=max(0, len(found) - MOST))
+    every, overdue, alarms = standing.count(), due.count(), alarming.count()
+    chosen_count = {"overdue": overdue, "alarms": alarms}.get(only, every)
+    return Holdings(
+        rows=rows,
+        every=every,
+        overdue=overdue,
+        alarms=alarms,
+        more=max(0, chosen_count - len(rows)),
+    )
 
 
 def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetime) -> Action:
@@ -121,11 +135,17 @@ def ring_overdue() -> None:
     """Ring once for each action whose review is due."""
     now = clock.now()
     due = _standing(Action.objects.all()).filter(review_at__lte=now)[:MOST]
-    for action in due:
-        with transaction.atomic():
-            when = f"{action.review_at:%Y-%m-%d %H:%M}" if action.review_at else ""
-            text = f"Review due {when} UTC: {planning.title_of(action)}"
-            consequences.ring(action, kind="action.review-due", text=text, severity=40)
+    texts = {action: _due_words(action) for action in due}
+    rung = outbox.rung(consequences.ring_key(action, REVIEW_DUE, text) for action, text in texts.items())
+    for action, text in texts.items():
+        if consequences.ring_key(action, REVIEW_DUE, text) not in rung:
+            with transaction.atomic():
+                consequences.ring(action, kind=REVIEW_DUE, text=text, severity=40)
+
+
+def _due_words(action: Action) -> str:
+    when = f"{action.review_at:%Y-%m-%d %H:%M}" if action.review_at else ""
+    return f"Review due {when} UTC: {planning.title_of(action)}"
 
 
 def quiet_words(watch: Watch | None, at: datetime) -> str:
@@ -165,5 +185,4 @@ def _is_overdue(action: Action, at: datetime) -> bool:
 
 
 def _is_alarming(action: Action) -> bool:
-    troubled = {ActionStatus.UNKNOWN, ActionStatus.PARTIAL, ActionStatus.CONFLICT}
-    return bool(action.alarm) or action.status in troubled
+    return bool(action.alarm) or action.status in TROUBLED

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cases.models import Incident
-from containment.actions import catalogue
 from containment.fitting import (
     Aims,
     at_itself,
@@ -103,6 +102,12 @@ _SERVICE_CREDENTIALS = Part(
     kinds=("user",),
     aims=at_itself,
     why="Passwords for single services work without any key",
+)
+_RESTRICT_BUCKET = Part(
+    type="s3.restrict-bucket",
+    kinds=("bucket",),
+    aims=at_itself,
+    why="Nobody but the responders touches it",
 )
 _NO_CONSOLE = Part(
     type="iam.remove-console-access",
@@ -202,12 +207,7 @@ PLANS: tuple[NamedPlan, ...] = (
                 aims=at_itself,
                 why="Nobody outside reads it by policy or ACL",
             ),
-            Part(
-                type="s3.restrict-bucket",
-                kinds=("bucket",),
-                aims=at_itself,
-                why="Nobody but the responders touches it",
-            ),
+            _RESTRICT_BUCKET,
         ),
     ),
     NamedPlan(
@@ -232,12 +232,7 @@ PLANS: tuple[NamedPlan, ...] = (
                 aims=at_itself,
                 why="What is overwritten from now on can come back",
             ),
-            Part(
-                type="s3.restrict-bucket",
-                kinds=("bucket",),
-                aims=at_itself,
-                why="Nobody but the responders touches it",
-            ),
+            _RESTRICT_BUCKET,
             Part(
                 type="kms.cancel-deletion",
                 kinds=("kms_key",),
@@ -360,8 +355,6 @@ def _expand(plan: NamedPlan, named: list[Naming], asked: set[str]) -> Expanded |
 
 
 def _of_part(part: Part, named: list[Naming]) -> Iterator[Suggestion]:
-    if part.type not in {declared.id for declared in catalogue()}:
-        return
     for naming in named:
         for thing in _sorted(naming, part.kinds):
             for aim in part.aims(thing, naming):

@@ -9,7 +9,7 @@ from typing import Any
 
 from cases.models import Action, Alert, Incident
 from cases.words import ActionStatus
-from containment.actions import UnknownType, action_type, catalogue
+from containment.actions import UnknownType, action_type
 from containment.describing import ActionType
 from containment.fitting import FITS, Aim, Fit
 from containment.tainted import Naming, Thing, naming, namings
@@ -125,11 +125,8 @@ def _defaults(type_id: str) -> dict[str, Any]:
 
 
 def _of_naming(named: Naming) -> Iterator[Suggestion]:
-    known = {declared.id for declared in catalogue()}
     for thing in named.things:
         for fit in FITS.get(thing.kind, ()):
-            if fit.type not in known:
-                continue
             for aim in fit.aims(thing, named):
                 yield suggestion_for(
                     type_id=fit.type,

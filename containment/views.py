@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from cases import access, overview
 from cases.models import Action, Incident
-from containment import approvals, pages, planning, undo
+from containment import approvals, in_force, pages, planning, undo
+from containment.models import Watch
 from containment.named_plans import named_plans
 from containment.presentation import present
 from containment.queries import actions_of
@@ -97,6 +98,7 @@ def action(request: HttpRequest, ulid: str) -> HttpResponse:
         [getattr(found, column) for column in CHANGING],
         view.undone_by.status if view.undone_by else "",
         context["is_fresh"],
+        context["quiet"],
     )
     response = fragments.unchanged(request, tag)
     if response is None:
@@ -182,6 +184,7 @@ def _action(request: HttpRequest, actor: Actor, found: Action) -> dict[str, Any]
         "is_fresh": is_fresh(request),
         "may_plan": may_plan,
         "waits": found.status in approvals.WAITING,
+        "quiet": in_force.quiet_words(Watch.objects.filter(action=found).first(), clock.now()),
         **pages.answers(view),
     }
 

@@ -136,6 +136,9 @@ def _look(watch: Watch) -> None:
         fresh = list(_new(watch, _now(action, watch.principal, eyes), now))
     except (AwsError, NoAnswer, WrongAccount) as failure:
         unread = f"{watch.principal} could not be read: {failure}"
+    if not watch.baseline:
+        # Without it nothing is new and nothing is old: that must not read as quiet.
+        unread = watch.unread
     calls, trail = _calls(watch, eyes, now)
     known = {(one["kind"], one["id"]) for one in watch.found}
     fresh = [one for one in [*fresh, *calls] if (one["kind"], one["id"]) not in known]

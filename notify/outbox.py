@@ -69,6 +69,11 @@ def ring(
     return notice
 
 
+def rung(keys: Iterable[str]) -> set[str]:
+    """Which of these causes were rung before. One query."""
+    return set(Notice.objects.filter(dedup_key__in=list(keys)).values_list("dedup_key", flat=True))
+
+
 def is_ours(link: str) -> bool:
     """Whether a link is a path of this site: no host, no scheme, nothing a browser could read as one."""
     plain = link.isprintable() and not any(mark in link for mark in ("\\", " ", "\t"))

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from cases.models import Action, Incident
@@ -311,3 +313,74 @@ def test_the_outsider_sees_nothing_in_force(world: World, outsider: Actor) -> No
     assert "Nothing is in force" in page
     keep = make.browser(outsider).post(reverse("action-keep", args=[action.ulid]), {"until": "x"})
     assert keep.status_code == 404
+
+
+def test_what_only_helps_is_shown_as_open_and_partly_stopped(world: World) -> None:
+    target, params = SUBJECTS[KEY].aim(world)
+    make.alert(incident=world.incident, account=SHIPPING, resources=[{"type": "user", "id": params["user"]}])
+    helping = world.apply("iam.quarantine-user", {**target, "type": "user", "id": params["user"]})
+    assert helping.status == ActionStatus.VERIFIED, helping.note
+
+    row = coverage.coverage(world.incident)[0]
+    page = make.browser(world.asks).get(reverse("incident-containment", args=[world.incident.ref]))
+
+    assert (row.technique.state, row.is_open) == ("partly", True)
+    assert "Open, partly stopped" in page.content.decode()
+    assert "Coverage complete" not in page.content.decode()
+
+
+def test_a_decision_about_coverage_is_never_changed_in_the_database(world: World) -> None:
+    incident = about_key(world)
+    make.alert(incident=incident, account=SHIPPING, resources=[{"type": "role", "id": "billing"}])
+    decide(world, incident, is_required=False, reason="A drill.")
+
+    for statement in (
+        "UPDATE containment_coveragechoice SET is_required = NULL",
+        "DELETE FROM containment_coveragechoice",
+    ):
+        with (
+            pytest.raises(DatabaseError, match="append-only"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+
+
+def test_in_force_costs_the_same_queries_and_finds_the_alarm_behind_a_thousand_rows(world: World) -> None:
+    def fill(count: int) -> None:
+        Action.objects.bulk_create(
+            Action(
+                incident=world.incident,
+                type=KEY,
+                target={"type": "access_key", "account": SHIPPING, "region": "", "id": f"AKIA{n:016}"},
+                category="technique",
+                tier=1,
+                status=ActionStatus.VERIFIED,
+                requested_label="someone",
+                requested_at=clock.now(),
+                review_at=clock.now() + timedelta(hours=n + 1),
+                updated_at=clock.now(),
+            )
+            for n in range(count)
+        )
+
+    def cost() -> tuple[int, str]:
+        with CaptureQueriesContext(connection) as asked:
+            page = client.get(reverse("in-force")).content.decode()
+        return len(asked), page
+
+    client = make.browser(world.asks)
+    fill(3)
+    client.get(reverse("in-force"))
+    few, _ = cost()
+    fill(1000)
+    last = Action.objects.order_by("-review_at").first()
+    assert last
+    Action.objects.filter(pk=last.pk).update(alarm="someone switched it on again")
+    many, page = cost()
+
+    assert many == few <= 20
+    assert "503 more are not shown" in page
+    alarms = client.get(reverse("in-force") + "?only=alarms").content.decode()
+    assert "someone switched it on again" in alarms
+    assert last.ulid in alarms

@@ -201,3 +201,31 @@ def test_an_undo_ends_the_watch(world: World) -> None:
     world.revert(action)
 
     assert later(world, 5).due_at is None
+
+
+def test_a_principal_whose_state_before_could_not_be_read_is_never_called_quiet(world: World) -> None:
+    contained(world)
+    Watch.objects.update(baseline={}, unread="what it had before could not be read: AccessDenied")
+
+    watch = later(world, 5)
+
+    assert watch.looks == 1
+    assert "before could not be read" in quiet_words(watch, clock.now())
+    assert "quiet for" not in quiet_words(watch, clock.now())
+
+
+def test_a_policy_found_after_containment_is_covered_by_denying_the_user_everything(world: World) -> None:
+    contained(world)
+    world.admin("iam").put_user_policy(UserName="ci-deploy", PolicyName="more", PolicyDocument=ALLOW)
+    later(world, 5)
+    assert coverage.coverage(world.incident)[0].kind == "inline_policy"
+    account = SUBJECTS[KEY].aim(world)[0]["account"]
+
+    denied = world.apply(
+        "iam.deny-user", {"type": "user", "account": account, "region": "", "id": "ci-deploy"}, {}
+    )
+
+    assert denied.status == "verified", denied.note
+    assert not any(row.is_open for row in coverage.coverage(world.incident))
+    world.incident.refresh_from_db()
+    assert world.incident.contained_at == denied.verified_at
