@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import TransactionTestCase
 
@@ -41,6 +42,26 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield valkey.url(port=port, password=password)
     finally:
         processes.end(server, patience=5)
+
+
+ONCE = (
+    "tests/containment/actions/",
+    "tests/containment/test_blocked_",
+    "tests/docs/",
+    "tests/launcher/",
+    "tests/simulator/",
+)
+"""Tests that no database decides: they keep none, or start processes with a SQLite of their own."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what does not depend on the engine on the embedded one only, unless it is asked for by name."""
+    if connection.vendor == "sqlite" or any("::" in one or one.endswith(".py") for one in config.args):
+        return
+    left = {item for item in items if item.nodeid.startswith(ONCE)}
+    if left and len(left) < len(items):
+        config.hook.pytest_deselected(items=sorted(left, key=lambda item: item.nodeid))
+        items[:] = [item for item in items if item not in left]
 
 
 _empty_tables = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
