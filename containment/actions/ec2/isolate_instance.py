@@ -15,15 +15,10 @@ from operator import itemgetter
 from typing import Any
 
 from containment.actions import register
-from containment.describing import ActionType, Context, Ref, Service, Steps, filters, ref
+from containment.actions.ec2 import isolation_groups
+from containment.describing import ActionType, Context, Ref, Service, Steps, filters
 from containment.parameters import param
 from containment.types import Affected, Category, Check, Compare, Plan, Refused
-
-V4 = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-V6 = {"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
-ALL = ["0.0.0.0/0", "::/0"]
-CIDRS = "SecurityGroups[0].{}[].[IpRanges[].CidrIp, Ipv6Ranges[].CidrIpv6][][]"
-RULES = "[length(SecurityGroups[0].IpPermissions), length(SecurityGroups[0].IpPermissionsEgress)]"
 
 GROUPS = 2500
 """Security groups of a region, where the quota was not raised."""
@@ -77,19 +72,19 @@ class IsolateInstance(ActionType):
         ec2, steps, groups = ctx.aws("ec2"), Steps(ctx), dict[tuple[str, str], Ref]()
         interfaces, stages = self._interfaces(ctx, ec2), self._stages(ctx)
         for vpc in sorted({one["VpcId"] for one in interfaces}):
-            born = self._born_with(ctx, ec2, vpc)
+            born = isolation_groups.born_with(ctx, ec2, vpc)
             for stage in stages:
-                groups[stage, vpc] = self._group(ctx, ec2, steps, f"{stage}-{vpc}", vpc)
+                groups[stage, vpc] = isolation_groups.make_group(ctx, ec2, steps, f"{stage}-{vpc}", vpc)
             if "untrack" in stages:
-                self._open_to_all(ec2, steps, groups["untrack", vpc], born)
-            self._without_rules(ec2, steps, groups["isolate", vpc], born)
+                isolation_groups.open_to_all(ec2, steps, groups["untrack", vpc], born)
+            isolation_groups.without_rules(ec2, steps, groups["isolate", vpc], born)
         for stage in stages:
             for one in interfaces:
                 self._move(ec2, steps, stage, one, groups[stage, one["VpcId"]])
             if stage == "untrack":
                 steps.pause("let-flows-pass", ctx.params.pause)
         shut = tuple(
-            Check(read=ec2.read("DescribeSecurityGroups", GroupIds=[group]), select=RULES, equals=[0, 0])
+            isolation_groups.has_no_rule(ec2, group)
             for (stage, _), group in groups.items()
             if stage == "isolate"
         )
@@ -139,89 +134,6 @@ class IsolateInstance(ActionType):
         if not interfaces:
             raise Refused(f"{ctx.target.id} has no network interface that can be changed")
         return interfaces
-
-    def _born_with(self, ctx: Context, ec2: Service, vpc: str) -> list[str]:
-        """The egress that AWS gives a new group: to every IPv6 address too, where the VPC has IPv6."""
-        found = ctx.read(ec2.read("DescribeVpcs", VpcIds=[vpc]))["Vpcs"][0]
-        states = {
-            (one.get("Ipv6CidrBlockState") or {}).get("State")
-            for one in found.get("Ipv6CidrBlockAssociationSet") or []
-        }
-        return ALL if "associated" in states else ["0.0.0.0/0"]
-
-    def _group(self, ctx: Context, ec2: Service, steps: Steps, name: str, vpc: str) -> Ref:
-        full, me = f"{ctx.mark}-{name}", ref(name)
-        return steps.create(
-            name,
-            changes=f"ec2:vpc/{vpc}/group/{full}",
-            answer="GroupId",
-            find=ec2.read(
-                "DescribeSecurityGroups",
-                Filters=filters(**{"vpc-id": vpc, "group-name": full, "tag:quell:action": ctx.id}),
-            ),
-            select="SecurityGroups[0].GroupId",
-            call=ec2.call(
-                "CreateSecurityGroup",
-                GroupName=full,
-                VpcId=vpc,
-                Description=f"Quell containment {ctx.id}",
-                TagSpecifications=[{"ResourceType": "security-group", "Tags": ctx.tags}],
-            ),
-            undo=ec2.call("DeleteSecurityGroup", GroupId=me),
-            unless=Check(
-                read=ec2.read("DescribeNetworkInterfaces", Filters=filters(**{"group-id": me})),
-                select="NetworkInterfaces[0].NetworkInterfaceId",
-                equals=True,
-                compare=Compare.PRESENT,
-            ),
-        )
-
-    def _open_to_all(self, ec2: Service, steps: Steps, group: Ref, born: list[str]) -> None:
-        self._rules(ec2, steps, "in", group, "AuthorizeSecurityGroupIngress", [V4, V6], was=None, becomes=ALL)
-        if born != ALL:
-            self._rules(ec2, steps, "out", group, "AuthorizeSecurityGroupEgress", [V6], was=born, becomes=ALL)
-
-    def _without_rules(self, ec2: Service, steps: Steps, group: Ref, born: list[str]) -> None:
-        given = [V4, V6] if born == ALL else [V4]
-        self._rules(
-            ec2,
-            steps,
-            "none",
-            group,
-            "RevokeSecurityGroupEgress",
-            given,
-            was=born,
-            becomes=None,
-            also=(["0.0.0.0/0"],) if born == ALL else (),
-        )
-
-    def _rules(
-        self,
-        ec2: Service,
-        steps: Steps,
-        name: str,
-        group: Ref,
-        operation: str,
-        permissions: list[dict[str, Any]],
-        *,
-        was: list[str] | None,
-        becomes: list[str] | None,
-        also: tuple[Any, ...] = (),
-    ) -> None:
-        way = "IpPermissions" if "Ingress" in operation else "IpPermissionsEgress"
-        steps.set(
-            f"{name}-{group.name}",
-            changes=f"ec2:group/{group.name}/{way}",
-            was=was,
-            also=also,
-            call=ec2.call(operation, GroupId=group, IpPermissions=permissions),
-            seen=Check(
-                read=ec2.read("DescribeSecurityGroups", GroupIds=[group]),
-                select=CIDRS.format(way),
-                equals=becomes,
-                compare=Compare.SET,
-            ),
-        )
 
     def _move(self, ec2: Service, steps: Steps, stage: str, one: dict[str, Any], group: Ref) -> None:
         eni, was = one["NetworkInterfaceId"], sorted(_groups(one))

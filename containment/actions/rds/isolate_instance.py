@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from containment.actions import register
-from containment.describing import ActionType, Context, Ref, Service, Steps, filters, ref
+from containment.actions.ec2 import isolation_groups
+from containment.describing import ActionType, Context, Ref, Service, Steps
 from containment.parameters import param
 from containment.types import Affected, Category, Check, Compare, Plan, Refused
 
-V4 = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-V6 = {"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
-ALL = ["0.0.0.0/0", "::/0"]
-EGRESS = "SecurityGroups[0].IpPermissionsEgress[].[IpRanges[].CidrIp, Ipv6Ranges[].CidrIpv6][][]"
-RULES = "[length(SecurityGroups[0].IpPermissions), length(SecurityGroups[0].IpPermissionsEgress)]"
 # What is on its way out counts as gone: AWS has taken the call.
 GROUPS = "sort({}.VpcSecurityGroups[?Status!='removing'].VpcSecurityGroupId)"
 HALF_AN_HOUR = 1800
@@ -228,54 +224,11 @@ def _pending(database: dict[str, Any], *, allowed: bool) -> list[str]:
 
 def _group_without_rules(ctx: Context, steps: Steps, vpc: str) -> tuple[Ref, Check]:
     """A security group of ours in the VPC, without any rule, and the check that it stays so."""
-    ec2, full, me = ctx.aws("ec2"), f"{ctx.mark}-isolate", ref("group")
-    born = _born_with(ctx, ec2, vpc)
-    group = steps.create(
-        "group",
-        changes=f"ec2:vpc/{vpc}/group/{full}",
-        answer="GroupId",
-        find=ec2.read(
-            "DescribeSecurityGroups",
-            Filters=filters(**{"vpc-id": vpc, "group-name": full, "tag:quell:action": ctx.id}),
-        ),
-        select="SecurityGroups[0].GroupId",
-        call=ec2.call(
-            "CreateSecurityGroup",
-            GroupName=full,
-            VpcId=vpc,
-            Description=f"Quell containment {ctx.id}",
-            TagSpecifications=[{"ResourceType": "security-group", "Tags": ctx.tags}],
-        ),
-        undo=ec2.call("DeleteSecurityGroup", GroupId=me),
-        unless=Check(
-            read=ec2.read("DescribeNetworkInterfaces", Filters=filters(**{"group-id": me})),
-            select="NetworkInterfaces[0].NetworkInterfaceId",
-            equals=True,
-            compare=Compare.PRESENT,
-        ),
-    )
-    read = ec2.read("DescribeSecurityGroups", GroupIds=[group])
-    steps.set(
-        "no-rules",
-        changes="ec2:group/group/IpPermissionsEgress",
-        was=born,
-        also=(["0.0.0.0/0"],) if born == ALL else (),
-        call=ec2.call(
-            "RevokeSecurityGroupEgress", GroupId=group, IpPermissions=[V4, V6] if born == ALL else [V4]
-        ),
-        seen=Check(read=read, select=EGRESS, equals=None, compare=Compare.SET),
-    )
-    return group, Check(read=read, select=RULES, equals=[0, 0])
-
-
-def _born_with(ctx: Context, ec2: Service, vpc: str) -> list[str]:
-    """The egress that AWS gives a new group: to every IPv6 address too, where the VPC has IPv6."""
-    found = ctx.read(ec2.read("DescribeVpcs", VpcIds=[vpc]))["Vpcs"][0]
-    states = {
-        (one.get("Ipv6CidrBlockState") or {}).get("State")
-        for one in found.get("Ipv6CidrBlockAssociationSet") or []
-    }
-    return ALL if "associated" in states else ["0.0.0.0/0"]
+    ec2 = ctx.aws("ec2")
+    born = isolation_groups.born_with(ctx, ec2, vpc)
+    group = isolation_groups.make_group(ctx, ec2, steps, "isolation", vpc)
+    isolation_groups.without_rules(ec2, steps, group, born)
+    return group, isolation_groups.has_no_rule(ec2, group)
 
 
 def _settled(rds: Service, name: str) -> Check:
