@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 
 from audit.record import record
 from cases import timeline
@@ -69,9 +69,14 @@ def renew(action: Action) -> None:
 
 
 def release(action: Action, *, due_at: datetime | None, **values: Any) -> None:
-    """Let go, and say when the action should be looked at next (None: nothing is left to do)."""
+    """Let go, and say when the action should be looked at next (None: nothing is left to do).
+
+    Somebody may have approved between our last write and this one: what they made due stays due, or
+    nobody would ever come for it.
+    """
+    as_we_left_it = When(status=action.status, then=Value(due_at, output_field=DateTimeField()))
     Action.objects.filter(pk=action.pk, owner=action.owner, fence=action.fence).update(
-        owner="", lease_until=None, due_at=due_at, **values
+        owner="", lease_until=None, due_at=Case(as_we_left_it, default=F("due_at")), **values
     )
 
 

@@ -12,7 +12,7 @@ from audit.models import AuditEvent
 from cases import milestones
 from cases.models import Action, Alert, Incident
 from cases.words import MilestoneKind, MilestoneSource
-from containment import approvals, coverage, preflight, reconciling, sweeps
+from containment import approvals, coverage, journal, planning, preflight, reconciling, sweeps
 from containment.suggesting import suggestions
 from lib import clock
 from lib.aws import NoAnswer
@@ -382,3 +382,23 @@ def test_coverage_says_when_someone_else_contained_it(world: World) -> None:
     assert row.technique.state == "elsewhere"
     assert not row.is_open
     assert coverage.contained_since(world.incident) is None, "that is not contained by Quell"
+
+
+def test_an_approval_between_a_workers_last_write_and_its_letting_go_stays_due(world: World) -> None:
+    """A plan may be approved the moment it is there, before the worker that made it has let go."""
+    target, params = SUBJECTS[KEY].aim(world)
+    action = planning.propose(
+        incident=world.incident, type_id=KEY, target=target, params=params, by=world.asks, at=clock.now()
+    )
+    held = journal.claim(action.pk, owner=journal.me())
+    assert held
+    due = planning.plan_claimed(held)
+    assert (held.status, due) == ("planned", None)
+    world.approve(action)
+
+    journal.release(held, due_at=due, alarm="")
+
+    action = world.fresh(action)
+    assert action.owner == ""
+    assert action.due_at is not None
+    assert world.drive(action).status == "verified"
