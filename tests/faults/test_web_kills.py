@@ -179,7 +179,7 @@ def test_a_minute_of_kills(tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_defect_is_found(tmp_path: Path, plant: str, says: str) -> None:
-    done = run(tmp_path, seconds=4, plant=plant)
+    done = run(tmp_path, seconds=4, plant=plant, at_least=150)
 
     assert [one for one in done.violations if says in one], (done.figures, done.violations[:5])
 
