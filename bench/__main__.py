@@ -1,4 +1,4 @@
-"""`./quell bench [floor] [ingest]`: one run, printed as it goes, kept as JSON in bench/results/."""
+"""`./quell bench [floor] [ingest] [contain]`: one run, printed as it goes, kept as JSON in bench/results/."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench import floor, ingest
+from bench import contain, floor, ingest
+from bench.desk import desk
 from bench.site import Site, site
 from launcher import layout
 from launcher.console import LauncherError
 from launcher.stopping import Stop
 from lib import clock
 
-NAMES = ("floor", "ingest")
+NAMES = ("floor", "ingest", "contain")
 RESULTS = layout.ROOT / "bench" / "results"
 
 
@@ -28,8 +29,10 @@ def main(arguments: list[str]) -> int:
     names = asked.name or list(NAMES)
     begun = clock.now()
     try:
-        with site(Stop()) as running:
-            figures = {name: _measure(name, running, asked) for name in dict.fromkeys(names)}
+        figures = _of_intake([name for name in dict.fromkeys(names) if name != "contain"], asked)
+        if "contain" in names:
+            with desk(Stop()) as whole:
+                figures["contain"] = _show("contain", contain.measure(whole, runs=asked.runs))
     except LauncherError as failure:
         print(failure, file=sys.stderr)
         return failure.code
@@ -43,15 +46,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="*", choices=(*NAMES, []), help="which; all when none is named")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each, alternating")
+    parser.add_argument("--runs", type=int, default=100, help="alerts that are contained, 1 to 100")
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
 
+def _of_intake(names: list[str], asked: argparse.Namespace) -> dict[str, Any]:
+    if not names:
+        return {}
+    with site(Stop()) as running:
+        return {name: _show(name, _measure(name, running, asked)) for name in names}
+
+
 def _measure(name: str, running: Site, asked: argparse.Namespace) -> dict[str, Any]:
     if name == "floor":
-        found = floor.measure(running, seconds=asked.seconds)
-    else:
-        found = ingest.measure(running, seconds=asked.seconds, rounds=asked.rounds, seed=asked.seed)
+        return floor.measure(running, seconds=asked.seconds)
+    return ingest.measure(running, seconds=asked.seconds, rounds=asked.rounds, seed=asked.seed)
+
+
+def _show(name: str, found: dict[str, Any]) -> dict[str, Any]:
     print(json.dumps({name: found}, indent=1))
     return found
 
@@ -70,7 +83,12 @@ def _keep(figures: dict[str, Any], *, begun: datetime, asked: argparse.Namespace
         "at": begun.isoformat(),
         "commit": commit,
         "machine": {"python": platform.python_version(), "cores": _cores(), "system": platform.platform()},
-        "settings": {"seconds": asked.seconds, "rounds": asked.rounds, "seed": asked.seed},
+        "settings": {
+            "seconds": asked.seconds,
+            "rounds": asked.rounds,
+            "runs": asked.runs,
+            "seed": asked.seed,
+        },
         **figures,
     }
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")

@@ -39,8 +39,7 @@ def site(stop: Stop) -> Iterator[Site]:
     """Start everything; stop it again."""
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quell-bench-")))
-        binaries = postgres.find_binaries(None) or _wheel()
-        url = stack.enter_context(postgres.cluster(binaries, logs=scratch, stop=stop, durable=True))
+        url = stack.enter_context(postgres.cluster(binaries(), logs=scratch, stop=stop, durable=True))
         environment = _environment(scratch, url, stack)
         other = {
             **environment,
@@ -163,5 +162,9 @@ def _run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _wheel() -> Path:
-    raise LauncherError("there are no PostgreSQL binaries here (postgres, initdb)", code=69)
+def binaries() -> Path:
+    """Where PostgreSQL's programs are; `LauncherError` where there are none."""
+    found = postgres.find_binaries(None)
+    if found is None:
+        raise LauncherError("there are no PostgreSQL binaries here (postgres, initdb)", code=69)
+    return found

@@ -32,10 +32,10 @@ def demo(
     """Everything with a simulated AWS, until a signal; returns the exit status."""
 
     def begin(stack: Stack) -> None:
-        simulator = _start_simulator(stack)
-        common = _prepare(stack)
+        simulator = start_simulator(stack)
+        common = prepare(stack)
         password = _demo_password(stack.data)
-        _wait_for_simulator(stack, simulator)
+        wait_for_simulator(stack, simulator)
         with_password = {**common, "QUELL_DEMO_PASSWORD": password}
         console.stage("loading people, accounts and 90 days of history")
         stack.manage(
@@ -45,7 +45,7 @@ def demo(
             environment=with_password,
             output=stack.data.run / "load_demo.json",
         )
-        stack.start_processes(common=common, aws=_simulated_aws(simulator))
+        stack.start_processes(common=common, aws=simulated_aws(simulator))
         console.stage("starting web, workers and beat")
         stack.note_running(simulator=simulator)
         stack.wait_until_ready()
@@ -62,7 +62,7 @@ def up(*, port: int | None, data: Path | None, console: Console, stop: Stop) -> 
     """The same processes on the caller's own settings, nothing simulated; returns the exit status."""
 
     def begin(stack: Stack) -> None:
-        common = _prepare(stack)
+        common = prepare(stack)
         stack.start_processes(common=common, aws=surroundings.callers_aws(stack.data))
         console.stage("starting web, workers and beat")
         stack.note_running()
@@ -109,7 +109,7 @@ def _run(
     return 0
 
 
-def _prepare(stack: Stack) -> dict[str, str]:
+def prepare(stack: Stack) -> dict[str, str]:
     """Broker and database; returns what all processes share."""
     stack.start_broker()
     given = surroundings.setting(stack.data, "QUELL_BASE_URL") if stack.data.kind() == "up" else None
@@ -127,7 +127,8 @@ def _prepare(stack: Stack) -> dict[str, str]:
 # --- the simulated AWS ----------------------------------------------------------------------------
 
 
-def _start_simulator(stack: Stack) -> str:
+def start_simulator(stack: Stack) -> str:
+    """Begin to start it, on the port of last time if that is free; its address."""
     port = ports.remembered_or_free(stack.remembered.get("simulator_port"))
     stack.remembered["simulator_port"] = port
     stack.console.stage(f"starting the simulated AWS on port {port}")
@@ -144,14 +145,15 @@ def _start_simulator(stack: Stack) -> str:
     return f"http://{ports.LOOPBACK}:{port}"
 
 
-def _wait_for_simulator(stack: Stack, simulator: str) -> None:
+def wait_for_simulator(stack: Stack, simulator: str) -> None:
+    """Wait until it answers; `LauncherError` when it does not."""
     stack.wait(
         "the simulated AWS", lambda: answer(f"{simulator}/_sim/estate") == 200, of="simulator", seconds=90
     )
     stack.console.stage("the simulated AWS answers")
 
 
-def _simulated_aws(simulator: str) -> dict[str, str]:
+def simulated_aws(simulator: str) -> dict[str, str]:
     """AWS settings of the two workers: the simulator's address and its hub account's key."""
     hub = _read_json(f"{simulator}/_sim/estate").get("hub", {})
     try:

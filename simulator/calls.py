@@ -2,13 +2,15 @@
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 Beside CloudTrail's members each record has `seq`, `dryRun` (answered without moto), `decidedBy`
-(what refused the call, else null) and `fault` (the fault rule that fired, else null).
+(what refused the call, else null), `fault` (the fault rule that fired, else null), `receivedAt` and
+`answeredAt` (seconds since the epoch by the machine's clock, whatever the product's clock says).
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,6 +123,8 @@ def record(
         "dryRun": dry_run,
         "decidedBy": decided_by or None,
         "fault": fault.shown() if fault else None,
+        "receivedAt": call.received_at,
+        "answeredAt": time.time(),
         **error,
     }
     if call.name == "sts:AssumeRole":

@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -121,6 +122,7 @@ class Call:
     access_key: str
     session_token: str
     request_id: str = field(default_factory=lambda: str(uuid4()))
+    received_at: float = field(default_factory=time.time, compare=False)
 
     @classmethod
     def read(cls, environ: Mapping[str, Any]) -> Call:

@@ -183,7 +183,7 @@ class Site:
             "QUELL_LOG": "text",
             "QUELL_FAILPOINT": failpoint,
         }
-        aws = {**demo._simulated_aws(self.far.url), **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
+        aws = {**demo.simulated_aws(self.far.url), **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
         if self.plant:
             command = ("tests.faults.planted", self.plant, *command[1:])
         log = self.data.logs / f"worker-{len(self.workers) + 1}.log"

@@ -71,7 +71,7 @@ class Delivery:
             environment=surroundings.of_process(
                 "worker-collect",
                 common=surroundings.common(self._data, **own),
-                aws=demo._simulated_aws(self._far.url),
+                aws=demo.simulated_aws(self._far.url),
             ),
             log=self.log,
         )  # fmt: skip
