@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -27,9 +28,14 @@ _BUSY = (
     "DependencyViolation",
     "IncorrectInstanceState",
     "IncorrectState",
+    "InvalidDB*State*",
     "OperationAborted",
     "PolicyChangesInProgress*",
+    "ResourceInUse*",
 )
+_CHANGING_KEY = re.compile(r"\b(creating|updating)\b", re.IGNORECASE)
+"""States that a KMS key leaves by itself; in every other one AWS refuses for good.
+https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html"""
 _STALE = ("WAFOptimisticLock*", "InvalidToken*", "PreconditionFailed")
 _DENIED = (
     "AccessDenied*",
@@ -44,9 +50,11 @@ _ABSENT = ("*NotFound*", "NoSuch*", "InvalidPrincipal*")
 
 
 def classify(error: AwsError) -> Refusal:
-    """The class of a refusal, by its code alone."""
+    """The class of a refusal, by its code; for keys of KMS by the state that it names as well."""
     if is_throttling(error.code):
         return Refusal.THROTTLED
+    if fnmatchcase(error.code, "KMSInvalidState*"):
+        return Refusal.BUSY if _CHANGING_KEY.search(error.message) else Refusal.OTHER
     for patterns, refusal in (
         (_BUSY, Refusal.BUSY),
         (_STALE, Refusal.STALE),

@@ -1,7 +1,9 @@
 """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
 
 The security groups of a member of a cluster are the cluster's; whether it has a public address is its
-own. `ApplyImmediately` also applies whatever was waiting for the maintenance window.
+own in Aurora, and the cluster's in a Multi-AZ DB cluster, whose members cannot be changed at all.
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/modify-multi-az-db-cluster.html
+`ApplyImmediately` also applies whatever was waiting for the maintenance window.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 from containment.actions import register
 from containment.actions.ec2 import isolation_groups
+from containment.actions.rds.databases import cluster_of, database_of
 from containment.describing import ActionType, Context, Ref, Service, Steps
 from containment.parameters import param
 from containment.types import Affected, Category, Check, Compare, Plan, Refused
@@ -76,47 +79,39 @@ class IsolateInstance(ActionType):
 
     def plan(self, ctx: Context) -> Plan:
         database = _database(ctx)
-        pending = _pending(database, allowed=ctx.params.with_pending)
+        cluster = cluster_of(ctx, database)
+        pending = _pending(database, cluster, allowed=ctx.params.with_pending)
         steps = Steps(ctx)
         group, shut = _group_without_rules(ctx, steps, database["DBSubnetGroup"]["VpcId"])
-        cluster = database.get("DBClusterIdentifier")
-        if cluster:
-            self._move_cluster(ctx, steps, cluster, group)
-            self._hide(ctx, steps)
-        else:
+        name = cluster.get("DBClusterIdentifier", "")
+        if not cluster:
             self._move(ctx, steps, group)
+        else:
+            self._move_cluster(ctx, steps, name, group)
+        if cluster and _has_own_address(database):
+            self._hide(ctx, steps)
         groups = ", ".join(_groups(database)) or "no group"
+        hidden = not cluster or _has_own_address(database)
         return steps.plan(
             holds=(shut,),
-            facts={"cluster": cluster or "", "pending": pending},
+            facts={"cluster": name, "pending": pending},
             notes={"database": _brief(database)},
             changes=(
-                f"{cluster or ctx.target.id}: {groups} replaced by a group without rules",
-                f"{ctx.target.id}: no public address",
+                f"{name or ctx.target.id}: {groups} replaced by a group without rules",
+                *([f"{ctx.target.id}: no public address"] if hidden else []),
             ),
-            warnings=(
-                *(f"the waiting modification of {name} is applied as well" for name in pending),
-                *(
-                    [f"every member of cluster {cluster} is cut off, not {ctx.target.id} alone"]
-                    if cluster
-                    else []
-                ),
-            ),
+            warnings=tuple(_warnings(database, cluster, pending)),
         )
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
         database = _database(ctx)
-        cluster = database.get("DBClusterIdentifier")
-        if cluster:
-            found = ctx.read(ctx.aws("rds").read("DescribeDBClusters", DBClusterIdentifier=cluster))
-            for member in found["DBClusters"][0].get("DBClusterMembers", []):
-                yield Affected(
-                    what=f"database {member['DBInstanceIdentifier']}", then="takes no new connection"
-                )
-        else:
+        cluster = cluster_of(ctx, database)
+        for member in cluster.get("DBClusterMembers") or []:
+            yield Affected(what=f"database {member['DBInstanceIdentifier']}", then="takes no new connection")
+        if not cluster:
             yield Affected(what=f"whatever uses {ctx.target.id}", then="cannot connect any more")
         for replica in sorted(database.get("ReadReplicaDBInstanceIdentifiers") or []):
-            yield Affected(what=f"replica {replica}", then="may lag behind; it is not isolated itself")
+            yield Affected(what=f"replica {replica}", then="holds the same data and is not isolated itself")
 
     def _move(self, ctx: Context, steps: Steps, group: Ref) -> None:
         """Groups and public address in one call; AWS applies them together."""
@@ -192,17 +187,7 @@ class IsolateInstance(ActionType):
 
 def _database(ctx: Context) -> dict[str, Any]:
     """The instance, if its network can be changed. Raises `Refused`."""
-    name = ctx.target.id
-    found = ctx.read(
-        ctx.aws("rds").read(
-            "DescribeDBInstances",
-            DBInstanceIdentifier=name,
-            missing=("DBInstanceNotFound", "DBInstanceNotFoundFault"),
-        )
-    )
-    if not found or not found["DBInstances"]:
-        raise Refused(f"there is no database {name} in {ctx.target.region}")
-    database: dict[str, Any] = found["DBInstances"][0]
+    name, database = ctx.target.id, database_of(ctx)
     if not (database.get("DBSubnetGroup") or {}).get("VpcId"):
         raise Refused(f"{name} is not in a VPC; it has no security groups that could be changed")
     if database["DBInstanceStatus"] in ("stopped", "stopping", "deleting"):
@@ -212,14 +197,38 @@ def _database(ctx: Context) -> dict[str, Any]:
     return database
 
 
-def _pending(database: dict[str, Any], *, allowed: bool) -> list[str]:
-    pending = sorted(name for name, value in (database.get("PendingModifiedValues") or {}).items() if value)
+def _has_own_address(database: dict[str, Any]) -> bool:
+    """Whether it is Aurora: members of a Multi-AZ DB cluster cannot be changed one by one."""
+    return str(database.get("Engine", "")).startswith("aurora")
+
+
+def _pending(database: dict[str, Any], cluster: dict[str, Any], *, allowed: bool) -> list[str]:
+    """What waits for the maintenance window, of the instance and of its cluster. Raises `Refused`."""
+    waiting = [one.get("PendingModifiedValues") or {} for one in (database, cluster)]
+    pending = sorted({name for values in waiting for name, value in values.items() if value})
     if pending and not allowed:
         raise Refused(
             f"{', '.join(pending)} waits for the maintenance window and would be applied at once;"
             " plan it with with_pending to accept that"
         )
     return pending
+
+
+def _warnings(database: dict[str, Any], cluster: dict[str, Any], pending: list[str]) -> Iterator[str]:
+    name = database["DBInstanceIdentifier"]
+    for one in pending:
+        yield f"the waiting modification of {one} is applied as well"
+    if cluster:
+        yield f"every member of cluster {cluster['DBClusterIdentifier']} is cut off, not {name} alone"
+    if cluster and not _has_own_address(database) and database.get("PubliclyAccessible"):
+        yield f"{name} keeps its public address, which lets nothing in: AWS changes no member of this cluster"
+    if cluster.get("HttpEndpointEnabled"):
+        yield "the Data API of the cluster is on and goes on answering; no security group is asked there"
+    if database.get("ReadReplicaSourceDBInstanceIdentifier"):
+        source = database["ReadReplicaSourceDBInstanceIdentifier"]
+        yield f"{name} is a replica; {source}, which it copies, is not isolated"
+    for replica in sorted(database.get("ReadReplicaDBInstanceIdentifiers") or []):
+        yield f"replica {replica} holds the same data and is not isolated"
 
 
 def _group_without_rules(ctx: Context, steps: Steps, vpc: str) -> tuple[Ref, Check]:

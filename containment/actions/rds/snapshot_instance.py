@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from containment.actions import register
+from containment.actions.rds.databases import database_of
 from containment.describing import ActionType, Context, Steps
 from containment.types import Affected, Category, Check, Plan, Refused
 
@@ -31,7 +32,12 @@ class SnapshotInstance(ActionType):
     tier = 0
     order = 10
     pairs_with = ("rds.isolate-instance",)
-    reads = ("rds:DescribeDBInstances", "rds:DescribeDBSnapshots", "rds:DescribeDBClusterSnapshots")
+    reads = (
+        "rds:DescribeDBInstances",
+        "rds:DescribeDBClusters",
+        "rds:DescribeDBSnapshots",
+        "rds:DescribeDBClusterSnapshots",
+    )
     writes = ("rds:CreateDBSnapshot", "rds:CreateDBClusterSnapshot")
     fallback = (
         "aws rds create-db-snapshot --db-instance-identifier DB --db-snapshot-identifier NAME",
@@ -99,16 +105,10 @@ def _take(ctx: Context, steps: Steps, kind: str, source: str) -> None:
 
 
 def _database(ctx: Context) -> dict[str, Any]:
-    """The instance. Raises `Refused`."""
-    name = ctx.target.id
-    found = ctx.read(
-        ctx.aws("rds").read(
-            "DescribeDBInstances",
-            DBInstanceIdentifier=name,
-            missing=("DBInstanceNotFound", "DBInstanceNotFoundFault"),
+    """The instance, if AWS takes snapshots of it. Raises `Refused`."""
+    database = database_of(ctx)
+    if database["DBInstanceStatus"] in ("deleting", "failed"):
+        raise Refused(
+            f"{ctx.target.id} is {database['DBInstanceStatus']}: no snapshot of it can be taken any more"
         )
-    )
-    if not found or not found["DBInstances"]:
-        raise Refused(f"there is no database {name} in {ctx.target.region}")
-    database: dict[str, Any] = found["DBInstances"][0]
     return database
