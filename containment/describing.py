@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
+from containment.keeping_out import reads_for
 from containment.looking import Reader, holds_form, normal, select
 from containment.parameters import NoParams
 from containment.types import (
@@ -209,6 +210,12 @@ class ActionType:
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[tuple[str, ...]]
     fallback: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Declare for each type what finding out whether its target must be left alone reads as well."""
+        super().__init_subclass__(**given)
+        if all(hasattr(cls, name) for name in ("id", "target", "tier", "reads")):
+            cls.reads = tuple(dict.fromkeys((*cls.reads, *reads_for(cls))))
 
     def plan(self, ctx: Context) -> Plan:
         """The steps, as data. Only reads; raises `Refused` with the reason when it cannot be done."""

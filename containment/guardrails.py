@@ -13,14 +13,12 @@ from containment import grants
 from containment.actions.addresses import Network, meets
 from containment.describing import ActionType
 from containment.hitting import name_of
+from containment.keeping_out import KEEP_OUT
 from containment.types import Target
 from estate.models import Account, Environment, Mode
 
 PROTECTED_ENVIRONMENTS = frozenset({Environment.MANAGEMENT, Environment.SECURITY})
 RESPONDER_PREFIX = "quell-"
-KEEP_OUT = "quell:do-not-contain"
-"""The tag of what no containment may touch."""
-
 AWS_OWN = ("AWSServiceRoleFor", "AWSReservedSSO_")
 AWS_PATHS = ("/aws-service-role/", "/aws-reserved/")
 PRINCIPALS = ("user", "role", "principal", "identity_user", "access_key")

@@ -18,7 +18,7 @@ from audit.record import record
 from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus
-from containment import guardrails, hitting, journal, locks, tiers
+from containment import guardrails, hitting, journal, keeping_out, locks, tiers
 from containment.actions import UnknownType, action_type
 from containment.describing import HOME_REGIONS, ActionType, Context
 from containment.hashing import plan_hash
@@ -194,13 +194,14 @@ def make_plan(action: Action, declared: type[ActionType]) -> Planned:
     context = context_of(action, declared)
     try:
         plan = declared().plan(context)
+        tagged = keeping_out.kept_out(declared, plan, context, is_ours=_is_ours)
     except AwsError as refusal:
         if classify(refusal) is Refusal.THROTTLED:
             raise NoAnswer(str(refusal)) from refusal
         raise CannotRead(told(refusal)) from refusal
-    hit = hitting.hits(plan, context.exempt)
-    if hit:
-        raise Refused(hit[0])
+    for said in (tagged, *hitting.hits(plan, context.exempt)):
+        if said:
+            raise Refused(said)
     undeclared = (reads_of(plan) - set(declared.reads)) | (writes_of(plan) - set(declared.writes))
     if undeclared:
         raise NotDeclared(f"{declared.id} does not declare {', '.join(sorted(undeclared))}")
@@ -259,6 +260,10 @@ def title_of(action: Action) -> str:
     if action.reverts_id:
         title = f"Undo: {title.lower()}"
     return f"{title} {action.target['id']}"
+
+
+def _is_ours(account: str) -> bool:
+    return account_of(account) is not None
 
 
 def _declared(type_id: str) -> type[ActionType]:
