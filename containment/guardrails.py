@@ -12,10 +12,11 @@ from cases.models import Action
 from containment import grants
 from containment.actions.addresses import Network, meets
 from containment.describing import ActionType
-from containment.hitting import name_of
+from containment.hitting import account_in, name_of
 from containment.keeping_out import KEEP_OUT
 from containment.types import Target
 from estate.models import Account, Environment, Mode
+from estate.queries import account_of
 
 PROTECTED_ENVIRONMENTS = frozenset({Environment.MANAGEMENT, Environment.SECURITY})
 RESPONDER_PREFIX = "quell-"
@@ -62,18 +63,37 @@ def granted(declared: type[ActionType], account: Account) -> str:
 
 
 def _of_principals(target: Target, params: Mapping[str, Any], account: Account) -> Iterator[str]:
-    named = [target.arn] if target.arn else []
-    named += [target.id] if target.type in PRINCIPALS else []
-    named += [one for key in NAMES_A_PRINCIPAL for one in _texts(params.get(key))]
-    protected = {name_of(arn): arn for arn in exempt(account)}
-    for one in named:
-        bare = name_of(one)
+    named = [(target.type, target.arn)] if target.arn else []
+    named += [(target.type, target.id)] if target.type in PRINCIPALS else []
+    named += [(key.rstrip("s"), one) for key in NAMES_A_PRINCIPAL for one in _texts(params.get(key))]
+    for said_to_be, one in named:
+        kind, bare = _kind_and_name(said_to_be, one)
+        where = account_in(one)
+        home = account if where in ("", account.account_id) else account_of(where)
         if bare.startswith(RESPONDER_PREFIX):
             yield f"{one} is one of Quell's own principals"
-        if one in protected.values() or bare in protected:
+        if home and any(_is_same(kind, bare, arn) for arn in exempt(home)):
             yield f"{one} is one of Quell's own roles or a break-glass principal"
-        if bare.startswith(AWS_OWN) or any(path in one for path in AWS_PATHS):
+        if bare.startswith(tuple(prefix.casefold() for prefix in AWS_OWN)) or any(
+            path in one for path in AWS_PATHS
+        ):
             yield f"{one} belongs to AWS or to Identity Center, which would break or put it back"
+
+
+def _kind_and_name(said_to_be: str, text: str) -> tuple[str, str]:
+    """`user`, `role` or nothing, and the bare name in small letters: IAM tells no names apart by case.
+
+    The text is an ARN, `user/NAME` or `role/NAME` as targets of type principal have it, or a bare name.
+    """
+    first = text.split(":", 5)[-1].partition("/")[0] if "/" in text else said_to_be
+    kind = {"user": "user", "role": "role", "assumed-role": "role"}.get(first, "")
+    return kind, name_of(text).casefold()
+
+
+def _is_same(kind: str, bare: str, arn: str) -> bool:
+    """Whether the name is that of an exempt ARN; where its kind is not known, of either kind."""
+    known, name = _kind_and_name("", arn)
+    return name == bare and (not kind or not known or kind == known)
 
 
 def _of_addresses(declared: type[ActionType], params: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from containment.types import Call, Check, Duty, Kind, Place, Plan, Read, Refuse
 from estate.models import Account, Environment, Mode, Trust
 from tests import make
 from tests.containment.subjects import SUBJECTS
-from tests.containment.world import World
+from tests.containment.world import SHIPPING, World
 
 OWN = f"arn:aws:iam::{make.ACCOUNT}:role/quell/contain"
 DOOR = f"arn:aws:iam::{make.ACCOUNT}:role/break-glass"
@@ -53,11 +53,85 @@ def test_principals_that_are_never_contained(target: dict[str, str], why: str) -
     assert why in found if why else found == ""
 
 
+GLASS_USER = f"arn:aws:iam::{make.ACCOUNT}:user/staff/glass"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("type_id", ["iam.deny-technique", "iam.set-boundary"])
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ({"id": "role/quell-read"}, "Quell's own"),
+        ({"id": "role/Quell-Read"}, "Quell's own"),
+        ({"id": "user/quell-hub"}, "Quell's own"),
+        ({"id": "role/contain"}, "Quell's own roles or a break-glass"),
+        ({"id": "role/break-glass"}, "break-glass"),
+        ({"id": "role/BREAK-GLASS"}, "break-glass"),
+        ({"id": "user/glass"}, "break-glass"),
+        ({"id": "role/x", "arn": DOOR}, "break-glass"),
+        ({"id": "user/x", "arn": GLASS_USER}, "break-glass"),
+        ({"id": "role/x", "arn": f"arn:aws:sts::{make.ACCOUNT}:assumed-role/break-glass/me"}, "break-glass"),
+        ({"id": "role/AWSServiceRoleForAutoScaling"}, "belongs to AWS"),
+        ({"id": "role/AWSReservedSSO_Admin_0123456789abcdef"}, "belongs to AWS"),
+        ({"id": "role/x", "arn": f"arn:aws:iam::{make.ACCOUNT}:role/aws-service-role/a/x"}, "belongs to AWS"),
+        ({"id": "role/tracking-api"}, ""),
+        ({"id": "user/ci-deploy"}, ""),
+        # Whoever names a user like a role of ours does not get its protection, nor the other way round.
+        ({"id": "user/break-glass"}, ""),
+        ({"id": "user/contain"}, ""),
+        ({"id": "role/glass"}, ""),
+        ({"id": "role/break-glass-2"}, ""),
+    ],
+)
+def test_a_target_of_type_principal_is_protected_by_kind_and_name(
+    type_id: str, target: dict[str, str], why: str
+) -> None:
+    found = said(type_id, {"type": "principal", **target}, break_glass=[DOOR, GLASS_USER])
+
+    assert why in found if why else found == ""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("principal", "why"),
+    [
+        (f"arn:aws:iam::{make.ACCOUNT}:role/break-glass", "break-glass"),
+        ("arn:aws:iam::222233334444:role/break-glass", ""),
+        ("arn:aws:iam::222233334444:role/their-door", "break-glass"),
+        ("arn:aws:iam::999999999999:role/their-door", ""),
+    ],
+)
+def test_a_principal_of_another_account_has_the_protection_of_that_account(principal: str, why: str) -> None:
+    make.account("222233334444", break_glass=["arn:aws:iam::222233334444:role/their-door"])
+
+    found = said("kms.deny-principal", {"type": "kms_key", "id": "k"}, {"principal": principal})
+
+    assert why in found if why else found == ""
+
+
+def test_a_protected_user_or_role_is_refused_as_a_principal(world: World) -> None:
+    """From the request to the worker, for both kinds, and with nothing read of IAM before."""
+    Account.objects.filter(account_id=SHIPPING).update(
+        break_glass=[f"arn:aws:iam::{SHIPPING}:user/ci-deploy", f"arn:aws:iam::{SHIPPING}:role/tracking-api"]
+    )
+    for name in ("user/ci-deploy", "role/tracking-api", "role/quell-contain"):
+        target = {"type": "principal", "account": SHIPPING, "region": "", "id": name}
+
+        action = world.propose("iam.deny-technique", target, {"techniques": ["persistence"]})
+
+        assert action.status == "refused"
+        assert "Quell's own" in action.note
+        assert not [one for one in world.wire.reads if one.startswith("iam:")]
+
+
 @pytest.mark.fast
 def test_what_parameters_name_is_looked_at_as_well() -> None:
     key = {"type": "access_key", "id": "AKIAEXAMPLE0000001"}
 
-    assert "break-glass" in said("iam.deactivate-access-key", key, {"user": "break-glass"})
+    assert "break-glass" in said(
+        "iam.deactivate-access-key", key, {"user": "glass"}, break_glass=[GLASS_USER]
+    )
+    assert said("iam.deactivate-access-key", key, {"user": "break-glass"}) == "", "the door is a role"
     assert said("iam.deactivate-access-key", key, {"user": "ci-deploy"}) == ""
 
 
