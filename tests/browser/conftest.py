@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -62,14 +63,14 @@ class Desk:
 Open = Callable[..., Desk]
 
 
-@pytest.fixture
-def desk(chromium: Browser, live_server: LiveServer) -> Iterator[Open]:
-    """Opens windows: `desk("/alerts", login="analyst")`. Fails the test when one complained."""
+@contextmanager
+def windows_of(chromium: Browser, server: str) -> Iterator[Open]:
+    """Opens windows on a server: `open("/alerts", login="analyst")`. In the end none may have complained."""
     windows: list[Desk] = []
 
     def open_window(path: str = "/alerts", *, login: str = "", **options: object) -> Desk:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
-        window = Desk(context=context, page=context.new_page(), server=live_server.url)
+        window = Desk(context=context, page=context.new_page(), server=server)
         windows.append(window)
         _listen(window)
         window.open(path)
@@ -83,6 +84,13 @@ def desk(chromium: Browser, live_server: LiveServer) -> Iterator[Open]:
     for window in windows:
         window.context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def desk(chromium: Browser, live_server: LiveServer) -> Iterator[Open]:
+    """Opens windows: `desk("/alerts", login="analyst")`. Fails the test when one complained."""
+    with windows_of(chromium, live_server.url) as open_window:
+        yield open_window
 
 
 def _listen(window: Desk) -> None:
