@@ -173,7 +173,7 @@ def covered(rule: AutoRule, alert: Alert, account: Account | None) -> list[Sugge
         return []
     return [
         one
-        for one in suggesting.of_alert(alert)
+        for one in suggesting.of_alert(alert, denying={account.account_id: account.deny_policy})
         if one.type in rule.action_types
         and tiers.effective(one.tier, account) <= rule.max_tier
         and one.target["account"] == account.account_id

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/security-ir/latest/userguide/containment.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cases.models import Incident
@@ -19,7 +19,7 @@ from containment.fitting import (
     session,
     technique,
 )
-from containment.suggesting import Suggestion, asked_for, suggestion_for
+from containment.suggesting import Suggestion, asked_for, deny_policies_of, suggestion_for
 from containment.tainted import Naming, Thing, namings
 
 
@@ -329,18 +329,21 @@ PLANS: tuple[NamedPlan, ...] = (
 
 
 def named_plans(incident: Incident) -> list[Expanded]:
-    """The named plans that fit what the incident names, likely ones first. Two queries."""
+    """The named plans that fit what the incident names, likely ones first. Three queries."""
     named, asked = namings(incident), asked_for(incident)
-    found = [expanded for plan in PLANS if (expanded := _expand(plan, named, asked))]
+    denying = deny_policies_of(named)
+    found = [expanded for plan in PLANS if (expanded := _expand(plan, named, asked, denying))]
     return sorted(found, key=lambda one: not one.is_likely)
 
 
-def _expand(plan: NamedPlan, named: list[Naming], asked: set[str]) -> Expanded | None:
+def _expand(
+    plan: NamedPlan, named: list[Naming], asked: set[str], denying: Mapping[str, str]
+) -> Expanded | None:
     if not any(naming.of(*plan.fits) for naming in named):
         return None
     every: dict[str, Suggestion] = {}
     for part in plan.parts:
-        for one in _of_part(part, named):
+        for one in _of_part(part, named, denying):
             every.setdefault(one.key, one)
     if not every:
         return None
@@ -354,11 +357,13 @@ def _expand(plan: NamedPlan, named: list[Naming], asked: set[str]) -> Expanded |
     )
 
 
-def _of_part(part: Part, named: list[Naming]) -> Iterator[Suggestion]:
+def _of_part(part: Part, named: list[Naming], denying: Mapping[str, str]) -> Iterator[Suggestion]:
     for naming in named:
         for thing in _sorted(naming, part.kinds):
             for aim in part.aims(thing, naming):
-                yield suggestion_for(type_id=part.type, thing=thing, aim=aim, reason=part.why)
+                yield suggestion_for(
+                    type_id=part.type, thing=thing, aim=aim, reason=part.why, denying=denying
+                )
 
 
 def _sorted(naming: Naming, kinds: tuple[str, ...]) -> list[Thing]:

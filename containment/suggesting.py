@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,11 @@ from containment.actions import UnknownType, action_type
 from containment.describing import ActionType
 from containment.fitting import FITS, Aim, Fit
 from containment.tainted import Naming, Thing, naming, namings
+from estate.queries import deny_policies
 from lib import canonical
+
+DENY_POLICY = "policy_arn"
+"""The parameter for a managed policy that denies everything; empty means AWS's own."""
 
 ENDED = (
     ActionStatus.REFUSED,
@@ -52,20 +56,21 @@ class Suggestion:
 
 
 def suggestions(incident: Incident) -> list[Suggestion]:
-    """Actions that fit the incident's resources and were not asked for yet, in order. Two queries."""
-    asked = asked_for(incident)
+    """Actions that fit the incident's resources and were not asked for yet, in order. Three queries."""
+    asked, named_by_alerts = asked_for(incident), namings(incident)
+    denying = deny_policies_of(named_by_alerts)
     found: dict[str, Suggestion] = {}
-    for named in namings(incident):
-        for one in _of_naming(named):
+    for named in named_by_alerts:
+        for one in _of_naming(named, denying):
             if one.key not in asked:
                 found.setdefault(one.key, one)
     return in_order(found.values())
 
 
-def of_alert(alert: Alert) -> list[Suggestion]:
+def of_alert(alert: Alert, *, denying: Mapping[str, str]) -> list[Suggestion]:
     """Actions that fit what one alert names, in order, whether asked for or not. No query."""
     found: dict[str, Suggestion] = {}
-    for one in _of_naming(naming(alert)):
+    for one in _of_naming(naming(alert), denying):
         found.setdefault(one.key, one)
     return in_order(found.values())
 
@@ -84,16 +89,41 @@ def asked_for(incident: Incident) -> set[str]:
     return {key_of(action.type, action.target, action.params) for action in actions}
 
 
+def deny_policies_of(named: Iterable[Naming]) -> dict[str, str]:
+    """The deny policy of each account that alerts name, where one was rolled out. One query."""
+    return deny_policies({thing.account for one in named for thing in one.things})
+
+
 def key_of(type_id: str, target: dict[str, Any], params: dict[str, Any]) -> str:
-    """A type on a target with parameters, those left at their defaults aside."""
+    """A type on a target with parameters, those left at their defaults aside.
+
+    Which of the policies that deny everything is attached makes no other action of it.
+    """
     defaults = _defaults(type_id)
-    told = {name: value for name, value in params.items() if defaults.get(name, _NONE) != value}
+    told = {
+        name: value
+        for name, value in params.items()
+        if defaults.get(name, _NONE) != value and name != DENY_POLICY
+    }
     return canonical.dumps([type_id, target["account"], target["type"], target["id"], told])
 
 
-def suggestion_for(*, type_id: str, thing: Thing, aim: Aim, reason: str, is_first: bool = True) -> Suggestion:
-    """The suggestion of a type for an aim at a thing."""
+def suggestion_for(
+    *,
+    type_id: str,
+    thing: Thing,
+    aim: Aim,
+    reason: str,
+    denying: Mapping[str, str],
+    is_first: bool = True,
+) -> Suggestion:
+    """The suggestion of a type for an aim at a thing.
+
+    A type that attaches a policy which denies everything gets that of the thing's account (`denying`, by
+    account): there AWS's own may not be among those that Quell may attach.
+    """
     declared: type[ActionType] = action_type(type_id)
+    policy = denying.get(thing.account, "") if _defaults(type_id).get(DENY_POLICY) == "" else ""
     arn = thing.arn if (aim.kind, aim.id) == (thing.kind, thing.id) else ""
     return Suggestion(
         type=declared.id,
@@ -101,7 +131,7 @@ def suggestion_for(*, type_id: str, thing: Thing, aim: Aim, reason: str, is_firs
         category=declared.category.value,
         tier=declared.tier,
         target={"type": aim.kind, "account": thing.account, "region": thing.region, "id": aim.id, "arn": arn},
-        params=dict(aim.params),
+        params={**aim.params, **({DENY_POLICY: policy} if policy else {})},
         reason=reason,
         does_not_stop=declared.does_not_stop(),
         order=declared.order,
@@ -124,7 +154,7 @@ def _defaults(type_id: str) -> dict[str, Any]:
     }
 
 
-def _of_naming(named: Naming) -> Iterator[Suggestion]:
+def _of_naming(named: Naming, denying: Mapping[str, str]) -> Iterator[Suggestion]:
     for thing in named.things:
         for fit in FITS.get(thing.kind, ()):
             for aim in fit.aims(thing, named):
@@ -133,6 +163,7 @@ def _of_naming(named: Naming) -> Iterator[Suggestion]:
                     thing=thing,
                     aim=aim,
                     reason=_reason(fit, named),
+                    denying=denying,
                     is_first=fit.is_first,
                 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,6 +37,12 @@ class NotGranted(LookupError):
 def account_of(account_id: str) -> Account | None:
     """The account with this AWS id, its team and OU loaded; None when it is not known here."""
     return Account.objects.select_related("team", "ou").filter(account_id=account_id).first()
+
+
+def deny_policies(account_ids: Iterable[str]) -> dict[str, str]:
+    """The deny policy that was rolled out in each of these accounts, where one was. One query."""
+    found = Account.objects.filter(account_id__in=sorted(account_ids)).exclude(deny_policy="")
+    return dict(found.values_list("account_id", "deny_policy"))
 
 
 def role_link(account: Account, duty: Duty) -> RoleLink:
