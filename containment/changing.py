@@ -95,7 +95,7 @@ def _send(turn: Turn, seq: int, check: Check, found: JSON) -> Outcome:
     now = clock.now()
     try:
         call, equals = _resolved(turn, seq, now)
-        turn.hand.ready(call)
+        turn.hand.ready(call, turn.run_from(seq))
     except Missing as missing:
         return turn.lose(seq, StepState.FAILED, f"it needs {missing.step}, which was not made")
     except NoAnswer as silence:

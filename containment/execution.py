@@ -115,6 +115,7 @@ def _pause(turn: Turn, seq: int) -> Outcome:
         turn.put(seq, state=StepState.WAITING, until=clock.now() + timedelta(seconds=step.within))
         failpoints.reach("waited", step.name)
     assert row.until
+    turn.let_go_of_sessions()
     while (left := (row.until - clock.now()).total_seconds()) > 0:
         if not turn.open_changes():
             return Later(seconds=left, release=True)
@@ -147,6 +148,7 @@ def _wait(turn: Turn, seq: int) -> Outcome:
     if now >= row.until:
         return turn.lose(seq, StepState.UNKNOWN, f"not within {step.within} s")
     turn.put(seq, tries=row.tries + 1)
+    turn.let_go_of_sessions()
     return Later(seconds=min(300.0, step.every * 2 ** min(row.tries - 1, 8)), release=True)
 
 

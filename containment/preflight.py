@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from containment.describing import HOME_REGIONS
 from containment.looking import holds_form
 from containment.refusals import Refusal, classify
-from containment.types import CHANGING, Call, Duty, Plan
-from containment.wire import Hand, Names, role_at
-from lib import aws, iam
+from containment.types import CHANGING, Call, Duty, Plan, Read
+from containment.wire import Eyes, Hand, role_at
+from lib import iam
 from lib.aws import AwsError, NoAnswer, WrongAccount
 
 PERMITTED = "permitted"
 DENIED = "denied"
 NOT_TESTED = "not tested"
+
+READS = frozenset({"iam:SimulatePrincipalPolicy"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +37,22 @@ class Found:
     detail: str = ""
 
 
-def check(plan: Plan, *, hand: Hand, names: Names) -> list[Found]:
-    """Ask about every call and undo of a plan. Raises nothing: what fails is not tested."""
+def check(plan: Plan, *, hand: Hand, eyes: Eyes) -> list[Found]:
+    """Ask about every call and undo of a plan. Raises nothing: what fails is not tested.
+
+    Dry runs share sessions of their own, which may undo as well; `eyes` may read what `READS` names.
+    """
     found: list[Found] = []
+    dry = hand.apart()
+    tried = [call for _, _, call in _calls(plan) if call.service == "ec2" and not _is_open(call)]
     simulated: dict[tuple[str, str], tuple[str, str]] = {}
     for step, part, call in _calls(plan):
         if call.service == "ec2":
-            answer, detail = _dry_run(call, hand)
+            answer, detail = _dry_run(call, dry, tried)
         else:
             key = (call.at.account, call.name)
             if key not in simulated:
-                simulated[key] = _simulate(call, names)
+                simulated[key] = _simulate(call, eyes)
             answer, detail = simulated[key]
         found.append(Found(step=step, part=part, call=call.name, answer=answer, detail=detail))
     return found
@@ -58,10 +66,16 @@ def _calls(plan: Plan) -> Iterator[tuple[str, str, Call]]:
                     yield step.name, part, call
 
 
-def _dry_run(call: Call, hand: Hand) -> tuple[str, str]:
-    if holds_form(call.params, "$ref") or holds_form(call.params, "$now"):
+def _is_open(call: Call) -> bool:
+    """Whether a value of the call is known only at run time."""
+    return holds_form(call.params, "$ref") or holds_form(call.params, "$now")
+
+
+def _dry_run(call: Call, hand: Hand, beside: list[Call]) -> tuple[str, str]:
+    if _is_open(call):
         return NOT_TESTED, "a value is known only at run time"
     try:
+        hand.ready(call, beside)
         hand.send(replace(call, params={**call.params, "DryRun": True}))
     except AwsError as refusal:
         if refusal.code == "DryRunOperation":
@@ -74,18 +88,15 @@ def _dry_run(call: Call, hand: Hand) -> tuple[str, str]:
     return NOT_TESTED, "the service answered a dry run as if it had been carried out"
 
 
-def _simulate(call: Call, names: Names) -> tuple[str, str]:
+def _simulate(call: Call, eyes: Eyes) -> tuple[str, str]:
     """What the policy simulator says about the role that would act; it knows no SCPs."""
     need = iam.OPERATIONS[call.name]
     try:
-        acting = role_at(call.at, names=names, duty=call.at.duty)
-        answer: Any = aws.read(
-            role_at(call.at, names=names, duty=Duty.READ),
-            region="us-east-1",
-            service="iam",
-            operation="SimulatePrincipalPolicy",
-            params={"PolicySourceArn": acting.arn, "ActionNames": sorted(need.actions)},
-        )
+        acting = role_at(call.at, names=eyes.names, duty=call.at.duty)
+        asked = {"PolicySourceArn": acting.arn, "ActionNames": sorted(need.actions)}
+        home = HOME_REGIONS.get(acting.arn.split(":")[1], call.at.region)
+        at = replace(call.at, region=home, duty=Duty.READ)
+        answer: Any = eyes.read(Read(at=at, service="iam", operation="SimulatePrincipalPolicy", params=asked))
     except (AwsError, NoAnswer, WrongAccount) as failure:
         return NOT_TESTED, str(failure)[:300]
     decisions = {one["EvalActionName"]: one["EvalDecision"] for one in answer.get("EvaluationResults", [])}

@@ -23,7 +23,7 @@ from containment.looking import Missing, resolved_call, resolved_check, same, se
 from containment.models import Step as Row
 from containment.models import StepState
 from containment.types import CHANGING, Kind, Plan, Step, plan_of
-from containment.wire import Eyes, Hand, Names, reads_of, writes_of
+from containment.wire import Eyes, Hand, Names, writes_of
 from lib import clock
 from lib.aws import AwsError, NoAnswer, WrongAccount
 from lib.canonical import JSON
@@ -103,8 +103,8 @@ def _claim(pk: int) -> Action | None:
 
 
 def _look(action: Action, plan: Plan, rows: list[Row]) -> Seen:
-    eyes = Eyes(names=Names.of(action), allowed=reads_of(plan))
     results = results_of(rows)
+    eyes = Eyes.of(plan, names=Names.of(action), results=results)
     seen: dict[str, list[str]] = {"alarms": [], "reasserted": [], "unread": [], "appeared": []}
     for step, row in last_of_each_change(plan, rows):
         if row.state not in (StepState.APPLIED, StepState.ALREADY, StepState.UNKNOWN):

@@ -29,7 +29,7 @@ from containment.models import StepState, Watch
 from containment.turn import FINISHED, Turn
 from containment.types import CHANGING, Refused, plain, plan_of
 from containment.undo import REVERTIBLE
-from containment.wire import NotDeclared
+from containment.wire import Eyes, NotDeclared
 from estate.queries import account_of
 from lib import clock
 from lib.aws import AwsError, NoAnswer, WrongAccount
@@ -83,7 +83,8 @@ def _start_forward(turn: Turn) -> datetime | None:
     if again.digest != action.plan_hash:
         _drift(action, again)
         return None
-    found = preflight.check(turn.plan, hand=turn.hand, names=turn.names)
+    asks = Eyes(names=turn.names, allowed=preflight.READS | watching.asks(action))
+    found = preflight.check(turn.plan, hand=turn.hand, eyes=asks)
     needed = locks.needed_by(turn.plan, besides=action)
     if needed:
         turn.end(ActionStatus.REFUSED, f"action {needed.holder.ulid} is under way and needs {needed.key}")
@@ -97,7 +98,7 @@ def _start_forward(turn: Turn) -> datetime | None:
         planning.write_journal(action, turn.plan)
         turn.reload_rows()
     if _is_approved(turn):  # planning and dry runs took their time
-        _take(turn, watching.begin(action), preflight=[plain(one) for one in found])
+        _take(turn, watching.begin(action, asks), preflight=[plain(one) for one in found])
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +17,10 @@ from containment.journal import Story
 from containment.looking import resolved_check, select
 from containment.models import Step as Row
 from containment.models import StepState
-from containment.types import CHANGING, Check, Plan, Step, plan_of
-from containment.wire import Eyes, Hand, Names, reads_of, writes_of
-from lib import clock
+from containment.sessions import as_far_as_known, is_settled
+from containment.types import CHANGING, Call, Check, Plan, Step, plan_of
+from containment.wire import Eyes, Hand, Names, writes_of
+from lib import aws, clock
 from lib.canonical import JSON
 
 PATIENCE = timedelta(seconds=40)
@@ -63,6 +65,14 @@ def may_be_in_effect(step: Step, row: Row) -> bool:
     return row.state in IN_EFFECT or (step.open and row.state == StepState.UNKNOWN)
 
 
+def _calls_of(step: Step) -> Iterator[Call]:
+    """What a step may send: where it only takes members away, the call for when nothing is left as well."""
+    if step.call:
+        yield step.call
+    if step.edit and step.edit.empty and not step.edit.add:
+        yield step.edit.empty
+
+
 class Turn:
     """A claimed action, its plan and journal, and the session names it acts under."""
 
@@ -72,9 +82,12 @@ class Turn:
         self.rows = self._rows()
         self.is_undo = action.reverts_id is not None
         self.names = Names.of(action)
-        self.eyes = Eyes(names=self.names, allowed=reads_of(self.plan))
-        self.hand = Hand(names=self.names, allowed=writes_of(self.plan))
         self.began = clock.now()
+        self._look_and_act()
+
+    def _look_and_act(self) -> None:
+        self.eyes = Eyes.of(self.plan, names=self.names, results=self.results())
+        self.hand = Hand(names=self.names, allowed=writes_of(self.plan))
 
     def reload_rows(self) -> None:
         """Read the journal again, after it was written anew."""
@@ -96,6 +109,25 @@ class Turn:
     def look(self, check: Check) -> JSON:
         """What a resolved check selects now. Raises `lib.aws.AwsError`, `lib.aws.NoAnswer`."""
         return select(check.select, self.eyes.read(check.read))
+
+    def run_from(self, seq: int) -> Iterator[Call]:
+        """The calls of the steps after this one that may share its session: up to the next wait, and up to
+        the first of which it is not known yet what it acts on (docs/adr/0026)."""
+        results = self.results()
+        for step, row in self.pairs()[seq + 1 :]:
+            if step.kind not in CHANGING:
+                return
+            if row.state in FINISHED or row.state in LOST:
+                continue
+            for call in _calls_of(step):
+                if not is_settled(step, call, results=results):
+                    return
+                yield as_far_as_known(call, results=results)
+
+    def let_go_of_sessions(self) -> None:
+        """Forget every session: none is kept over a wait."""
+        aws.forget_sessions(self.names.source_identity)
+        self._look_and_act()
 
     def original(self) -> Action:
         """What this undo undoes."""

@@ -19,7 +19,7 @@ from containment.looking import UNRESOLVED, resolve, resolved_call, resolved_che
 from containment.models import Step as Row
 from containment.models import StepState
 from containment.types import CHANGING, Check, Compare, Kind, Plan, Refused, Step, plain, plan_of
-from containment.wire import Eyes, Names, reads_of
+from containment.wire import Eyes, Names
 from identity.actors import Actor
 from lib import clock, doorbell
 from lib.aws import AwsError, NoAnswer
@@ -163,7 +163,7 @@ def _with_unheard(original: Action, plan: Plan, rows: list[Row]) -> dict[str, JS
     """The journal's values, those of objects that were asked for without an answer, looked up, and each
     `value` as it is now: an association may have got another id since (CONTRACT §1)."""
     results = results_of(rows)
-    eyes = Eyes(names=Names.of(original), allowed=reads_of(plan))
+    eyes = Eyes.of(plan, names=Names.of(original), results=results)
     for step, row in zip(plan.steps, rows, strict=True):
         if step.kind is Kind.CREATE and step.seen and row.state in OURS and row.result is None:
             check = resolved_check(step.seen, results=results)

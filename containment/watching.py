@@ -82,6 +82,11 @@ def subject_of(action: Action) -> Subject | None:
     return None
 
 
+def asks(action: Action) -> frozenset[str]:
+    """What the watch reads of an action's principal; nothing where it is about none."""
+    return READS if subject_of(action) else frozenset()
+
+
 def begin(action: Action, eyes: Eyes | None = None) -> Watch | None:
     """Write down what the principal has, before the first call. An unsaved row; None without a principal.
 

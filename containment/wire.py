@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from cases.models import Action
 from containment.looking import decoded
 from containment.refusals import Refusal, classify, told
+from containment.sessions import Sessions, as_far_as_known
 from containment.types import CHANGING, Call, Check, Duty, Place, Plan, Read, plain
 from estate.queries import Duty as EstateDuty
 from estate.queries import NotGranted, account_of, role_link
-from lib import aws, iam, outbound
+from lib import aws, outbound
 from lib.aws import Answer, AwsError, NoAnswer
 from lib.canonical import JSON
 
@@ -39,19 +40,31 @@ class Names:
 
     @classmethod
     def of(cls, action: Action) -> Names:
-        """`INC-2026-0042-<end of the action's id>`, and `quell-<action id>`."""
+        """`INC-2026-0042-<action id>`, and `quell-<action id>`."""
         return cls(
-            session=f"{action.incident.ref}-{action.ulid[-8:]}",
+            session=f"{action.incident.ref}-{action.ulid}",
             source_identity=f"quell-{action.ulid}",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
-    """Reads AWS in the READ roles: operations on the list, and no others."""
+    """Reads AWS in the READ roles: operations on the list, and no others.
+
+    The sessions allow no more than that. Where the reads are known (`scope`), they are limited to what
+    these are about; while planning each operation on the list may be about anything.
+    """
 
     names: Names
     allowed: frozenset[str]
+    scope: tuple[Call, ...] = ()
+    sessions: Sessions = field(default_factory=Sessions, compare=False)
+
+    @classmethod
+    def of(cls, plan: Plan, *, names: Names, results: Mapping[str, JSON]) -> Eyes:
+        """The eyes of a stored plan. What a read is about may still be unknown; then it is everything."""
+        scope = tuple(as_far_as_known(read, results=results) for read in _reads(plan))
+        return cls(names=names, allowed=reads_of(plan), scope=scope)
 
     def read(self, read: Read) -> JSON:
         """The answer, with JSON text decoded; null for a code in `missing`.
@@ -60,10 +73,10 @@ class Eyes:
         """
         if read.name not in self.allowed:
             raise NotDeclared(f"{read.name} is not among the reads of this action")
-        role = role_at(read.at, names=self.names, duty=Duty.READ)
+        base = role_at(read.at, names=self.names, duty=Duty.READ)
         try:
             answer = aws.read(
-                role,
+                self.sessions.role(read if self.scope else _of_anything(read), base, self._beside(read)),
                 region=read.at.region,
                 service=read.service,
                 operation=read.operation,
@@ -74,6 +87,15 @@ class Eyes:
                 return None
             raise
         return decoded(answer, read.decode)
+
+    def _beside(self, read: Read) -> Iterator[Call]:
+        """What may be read in the same session: in the same account, whichever region."""
+        if self.scope:
+            yield from (one for one in self.scope if one.at.account == read.at.account)
+            return
+        for name in sorted(self.allowed):
+            service, _, operation = name.partition(":")
+            yield Call(at=read.at, service=service, operation=operation)
 
     def attempt(self, read: Read) -> tuple[JSON, str]:
         """The answer, and in words why there is none where AWS refused for good.
@@ -108,14 +130,18 @@ class Eyes:
 
 @dataclass(frozen=True, kw_only=True)
 class Hand:
-    """Changes AWS: operations of the approved plan, and no others, each in a session of its own."""
+    """Changes AWS: operations of the approved plan, and no others, in sessions for just these calls."""
 
     names: Names
     allowed: frozenset[str]
+    sessions: Sessions = field(default_factory=Sessions, compare=False)
 
-    def ready(self, call: Call) -> None:
-        """Open the session for a call, so that sending it needs nothing else. Raises like a call."""
-        aws.assume(self._role(call))
+    def ready(self, call: Call, beside: Iterable[Call] = ()) -> None:
+        """Open the session for a call, so that sending it needs nothing else. Raises like a call.
+
+        `beside` are calls that follow; those at the same place are allowed in the same session.
+        """
+        aws.assume(self._role(call, beside))
 
     def send(self, call: Call) -> Answer:
         """One request, once. Raises `NotDeclared`, `lib.aws.AwsError`, `lib.aws.NoAnswer`."""
@@ -127,17 +153,18 @@ class Hand:
             params=_params(call.params),
         )
 
-    def _role(self, call: Call) -> aws.Role:
+    def apart(self) -> Hand:
+        """The same hand without its sessions: for calls that shall not be allowed beside those."""
+        return replace(self, sessions=Sessions())
+
+    def _role(self, call: Call, beside: Iterable[Call] = ()) -> aws.Role:
         if call.name not in self.allowed:
             raise NotDeclared(f"{call.name} is not among the calls of the approved plan")
-        account = account_of(call.at.account)
-        policy = iam.session_policy(
-            [(call.name, call.params)],
-            partition=account.partition if account else "aws",
-            account=call.at.account,
-            region=call.at.region,
+        base = role_at(call.at, names=self.names, duty=call.at.duty)
+        near = (
+            other for other in beside if (other.at.account, other.at.duty) == (call.at.account, call.at.duty)
         )
-        return role_at(call.at, names=self.names, duty=call.at.duty, policy=policy)
+        return self.sessions.role(call, base, near)
 
 
 def reads_of(plan: Plan) -> frozenset[str]:
@@ -168,8 +195,9 @@ def _writes(plan: Plan) -> Iterator[Call]:
                 yield step.edit.empty
 
 
-def role_at(place: Place, *, names: Names, duty: Duty, policy: str = "") -> aws.Role:
-    """The role to assume at a place for a duty; raises `lib.aws.AwsError` where there is none."""
+def role_at(place: Place, *, names: Names, duty: Duty) -> aws.Role:
+    """The role to assume at a place for a duty, without the session's policy; raises `lib.aws.AwsError`
+    where there is none."""
     account = account_of(place.account)
     if account is None:
         raise AwsError("UnknownAccount", f"account {place.account} is not in the estate")
@@ -183,8 +211,11 @@ def role_at(place: Place, *, names: Names, duty: Duty, policy: str = "") -> aws.
         account=place.account,
         session_name=names.session,
         source_identity=names.source_identity,
-        policy=policy,
     )
+
+
+def _of_anything(read: Read) -> Call:
+    return Call(at=read.at, service=read.service, operation=read.operation)
 
 
 def _params(params: Mapping[str, Any]) -> dict[str, Any]:

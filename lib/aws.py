@@ -210,10 +210,12 @@ def assume(role: Role) -> None:
     _credentials(role)
 
 
-def forget_sessions() -> None:
-    """Drop every cached session, as a new process would begin."""
+def forget_sessions(source_identity: str = "") -> None:
+    """Drop the kept sessions of a source identity; without one all, as a new process would begin."""
     with _lock:
-        _sessions.clear()
+        for role in list(_sessions):
+            if not source_identity or role.source_identity == source_identity:
+                del _sessions[role]
 
 
 def _credentials(role: Role) -> _Credentials:

@@ -3,9 +3,10 @@
 Enforced, as AWS does: unknown, inactive and expired credentials; explicit denies in a user's or
 role's own policies (inline and attached, also through groups), so that a session issued before an
 `aws:TokenIssueTime` cutoff is refused; role trust policies with external id, source identity and
-session tags; session durations. Not enforced: allows of identity policies, session policies,
-permissions boundaries, service control policies, resource policies, and signatures. What those
-would refuse is allowed here; ask `simulator.enforcing` instead.
+session tags; session durations; session policies, but for their resources. Not enforced: allows of
+identity policies, resources of session policies, permissions boundaries, service control policies,
+resource policies, and signatures. What those would refuse is allowed here; ask
+`simulator.enforcing` instead.
 """
 
 from __future__ import annotations
@@ -36,8 +37,19 @@ ACTIONS: Mapping[str, str] = {
     "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:PutBucketReplication": "s3:PutReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:PutObjectLockConfiguration": "s3:PutBucketObjectLockConfiguration",
     "lambda:Invoke": "lambda:InvokeFunction",
 }
+NO_SESSION_POLICY = "because no session policy allows the action"
 UNDENIABLE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 CHAINED_LIMIT_SECONDS = 3600
 
@@ -55,6 +67,7 @@ class Identity:
     role_arn: str = ""
     issued_at: datetime | None = None
     source_identity: str = ""
+    session_policy: str = ""
 
     def as_cloudtrail(self) -> dict[str, Any]:
         """CloudTrail's `userIdentity`."""
@@ -133,6 +146,7 @@ def _session_credential(session: Any) -> Credential:
         role_arn=session.role_arn,
         issued_at=session.issued_at,
         source_identity=session.source_identity,
+        session_policy=getattr(session, "session_policy", ""),
     )
     return Credential(
         identity, token=session.session_token, expires_at=session.expiration.replace(tzinfo=UTC)
@@ -199,11 +213,13 @@ def _expired(call: Call, reason: str) -> Refusal:
     return Refusal(403 if call.protocol == "rest-json" else 400, "ExpiredTokenException", message, reason)
 
 
-def denied(call: Call, identity: Identity, reason: str, resource: str = "") -> Refusal:
+def denied(
+    call: Call, identity: Identity, reason: str, resource: str = "", why: str = "with an explicit deny"
+) -> Refusal:
     """Access denied, under the code of the call's service."""
     action = action_of(call)
     on = f" on resource: {resource}" if resource else ""
-    message = f"User: {identity.arn} is not authorized to perform: {action}{on} with an explicit deny"
+    message = f"User: {identity.arn} is not authorized to perform: {action}{on} {why}"
     if call.protocol == "ec2":
         return Refusal(
             403,
@@ -228,8 +244,18 @@ def authorise(call: Call, identity: Identity) -> None:
         for name, document in own_policies(identity):
             if policy.decide(document, action=action_of(call), context=context) == "Deny":
                 raise denied(call, identity, f"policy {name} of {identity.role_arn or identity.arn}")
+        if identity.session_policy and not _is_in_session_policy(call, identity, context):
+            raise denied(call, identity, f"session policy of {identity.arn}", why=NO_SESSION_POLICY)
     if call.name == "sts:AssumeRole":
         authorise_assume_role(call, identity)
+
+
+def _is_in_session_policy(call: Call, identity: Identity, context: Mapping[str, str]) -> bool:
+    """Whether the session's policy allows the call, whatever it is about: resources are not evaluated."""
+    statements = policy.statements(policy.read_document(identity.session_policy))
+    about_anything = [{**statement, "Resource": "*"} for statement in statements]
+    said = policy.decide({"Statement": about_anything}, action=action_of(call), context=context)
+    return said == "Allow"
 
 
 def call_context(call: Call, identity: Identity) -> dict[str, str]:

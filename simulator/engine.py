@@ -97,13 +97,15 @@ def serve(call: Call, account: str) -> Answer:
         heads.append((status, headers))
         return lambda _: None
 
-    token = sessions.requested_source_identity.set(call.form.get("SourceIdentity", ""))
+    source = sessions.requested_source_identity.set(call.form.get("SourceIdentity", ""))
+    narrowed = sessions.requested_policy.set(call.form.get("Policy", ""))
     try:
         body = collect(_application(call.wsgi_environ(account), start_response))
     except Exception as error:  # noqa: BLE001  # moto may fail in any way; the caller gets AWS's shape
         return crashed(call, error)
     finally:
-        sessions.requested_source_identity.reset(token)
+        sessions.requested_source_identity.reset(source)
+        sessions.requested_policy.reset(narrowed)
     status, headers = heads[-1]
     answer = Answer(int(status.split()[0]), tuple(headers), body)
     return not_supported(call) if _is_html_error(answer) else answer

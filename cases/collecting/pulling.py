@@ -23,7 +23,7 @@ from cases.storing import Outcome
 from estate.models import Account
 from estate.queries import Duty, NotGranted, role_link
 from identity.actors import Actor
-from lib import aws
+from lib import aws, iam
 from lib.aws import AwsError, NoAnswer, Role, WrongAccount
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,14 @@ AT_ONCE = 50
 
 AT_MOST = 5_000
 """Findings of one source, account and region at a time; the next time goes on from there."""
+
+READS = (
+    "guardduty:GetFindings",
+    "guardduty:ListDetectors",
+    "guardduty:ListFindings",
+    "securityhub:GetFindings",
+)
+"""All that the sessions allow, whatever the READ role does."""
 
 OFF = frozenset({"InvalidAccessException", "SubscriptionRequiredException", "OptInRequired"})
 """Codes that say a service is not switched on: nothing to fetch, and no failure."""
@@ -239,6 +247,12 @@ def _role(account: Account) -> Role:
         account=account.account_id,
         session_name="quell-pull",
         source_identity="quell-pull",
+        policy=iam.session_policy(
+            [(operation, {}) for operation in READS],
+            partition=account.partition,
+            account=account.account_id,
+            region="*",
+        ),
     )
 
 

@@ -1,8 +1,10 @@
-"""A role session remembers when it was issued, to whom, and under which source identity.
+"""A role session remembers when it was issued, to whom, under which source identity and policy.
 
-AWS carries `aws:TokenIssueTime` and `aws:SourceIdentity` in every session's context.
+AWS carries `aws:TokenIssueTime` and `aws:SourceIdentity` in every session's context, and lets a session do
+no more than the policy given with it.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-moto drops both; `simulator.access` decides with them.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session
+moto drops all three; `simulator.access` decides with them.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from moto.sts.models import STSBackend, sts_backends
 
 from simulator.patches import clock
 
-# SourceIdentity of the AssumeRole call that is being served; moto's backend is not given it.
+# SourceIdentity and Policy of the AssumeRole call that is being served; moto's session does not keep them.
 requested_source_identity: ContextVar[str] = ContextVar("requested_source_identity", default="")
+requested_policy: ContextVar[str] = ContextVar("requested_policy", default="")
 
 _by_key: dict[str, Any] = {}
 
@@ -61,6 +64,7 @@ def apply() -> None:
         session: Any = original(self, **arguments)
         session.issued_at = clock.now()
         session.source_identity = requested_source_identity.get()
+        session.session_policy = requested_policy.get()
         _by_key[session.access_key_id] = session
         return session
 

@@ -59,6 +59,21 @@ def test_an_unknown_key_is_refused(aws: Stage) -> None:
     assert refused(client(aws.url, "sts", stranger).get_caller_identity) == "InvalidClientTokenId"
 
 
+def test_a_session_does_no_more_than_its_policy_says(aws: Stage) -> None:
+    statement = {"Effect": "Allow", "Action": ["iam:ListUsers", "s3:GetEncryptionConfiguration"]}
+    limited = {"Statement": [{**statement, "Resource": "arn:aws:iam::*:user/none"}]}
+    narrow = aws.assume("read", Policy=json.dumps(limited))
+    client(aws.url, "iam", narrow).list_users()  # its resources are not evaluated
+    client(aws.url, "sts", narrow).get_caller_identity()
+    assert refused(client(aws.url, "iam", narrow).list_roles) == "AccessDenied"
+    assert aws.simulator.calls()[-1]["decidedBy"].startswith("session policy of arn:aws:sts::")
+    with pytest.raises(ClientError) as error:
+        client(aws.url, "s3", narrow).get_bucket_encryption(Bucket="nobodys")
+    assert code(error) != "AccessDenied", "the operation's action is named otherwise"
+
+    client(aws.url, "iam", aws.assume("read")).list_roles()
+
+
 def test_a_session_key_needs_its_token(aws: Stage) -> None:
     key = aws.assume("read")
     client(aws.url, "sts", key).get_caller_identity()
