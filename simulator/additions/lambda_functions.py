@@ -1,7 +1,9 @@
-"""Provisioned concurrency and the list of a function's URLs, which moto does not have.
+"""Provisioned concurrency, the list of a function's URLs, and the policies of aliases and versions.
 
+moto has neither of the first two, and shows one policy for a function and all its versions.
 https://docs.aws.amazon.com/lambda/latest/api/API_PutProvisionedConcurrencyConfig.html
 https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctionUrlConfigs.html
+https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from urllib.parse import unquote
 from moto.awslambda import urls
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
 from moto.awslambda.models import LambdaBackend
+from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
 
 PATH = "functions/(?P<function_name>[\\w_:%-]+)"
@@ -87,6 +90,34 @@ def _list_urls(self: Any) -> str:
     return json.dumps({"FunctionUrlConfigs": [config.to_dict()] if config else []})
 
 
+def _policy(response: Any, name: str) -> Policy:
+    """The policy that a call is about: of the function, or of the alias or version that it names."""
+    function, qualifier = response.backend.get_function(name), _qualifier(response)
+    if qualifier in ("", "$LATEST"):
+        own: Policy = function.policy
+        return own
+    response.backend.get_function(name, qualifier)  # raises where there is none
+    kept: dict[str, Policy] = vars(function).setdefault("quell_policies", {})
+    return kept.setdefault(qualifier, Policy(function))
+
+
+def _add_permission(self: Any) -> str:
+    policy = _policy(self, unquote(self.path.split("/")[-2]))
+    statement, _ = policy.add_statement(self.body, _qualifier(self) or None)
+    return json.dumps({"Statement": json.dumps(statement)})
+
+
+def _get_policy(self: Any) -> str:
+    return _policy(self, unquote(self.path.split("/")[-2])).wire_format()
+
+
+def _remove_permission(self: Any) -> tuple[int, dict[str, Any], str]:
+    *_, name, _, sid = self.path.split("/")
+    revision = str(self.querystring.get("RevisionId", [""])[0])
+    _policy(self, unquote(name)).del_statement(unquote(sid), revision)
+    return 204, {"status": 204}, "{}"
+
+
 def _reserve(original: Any) -> Any:
     def reserve(self: Any, function_name: str, reserved_concurrency: Any) -> Any:
         provisioned = sum(_provisioned(self.get_function(function_name)).values())
@@ -100,13 +131,16 @@ def _reserve(original: Any) -> Any:
 
 
 def apply() -> None:
-    """Give moto's Lambda five more operations, and the order that AWS demands of two of them."""
+    """Give moto's Lambda five more operations, and to three others what AWS has them do."""
     target: Any = LambdaResponse
     target.put_provisioned_concurrency_config = _put
     target.get_provisioned_concurrency_config = _get
     target.delete_provisioned_concurrency_config = _delete
     target.list_provisioned_concurrency_configs = _list
     target.list_function_url_configs = _list_urls
+    target.add_permission = _add_permission
+    target.get_policy = _get_policy
+    target.remove_permission = _remove_permission
     backend: Any = LambdaBackend
     backend.put_function_concurrency = _reserve(LambdaBackend.put_function_concurrency)
     for last in ("provisioned-concurrency", "urls"):

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/API_AddPermission.html
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from containment.types import Affected, Category, Check, Compare, Plan, Refused
 
 ABSENT = ("ResourceNotFoundException",)
 RUNNING = ["Creating", "Enabled", "Enabling", "Updating"]
+NAMED = re.compile(r"\*|\d{12}|arn:.+")
 CONDITIONS = {
     ("ArnLike", "aws:sourcearn"): "SourceArn",
     ("StringEquals", "aws:sourceaccount"): "SourceAccount",
@@ -35,7 +37,8 @@ class DisableTriggers(ActionType):
     """Switch off what starts a function: event source mappings, public URLs, and its resource policy.
 
     Does not stop: runs that have begun; principals of the account whose own policies allow
-    lambda:InvokeFunction, and schedules, pipes, state machines and APIs that act through a role;
+    lambda:InvokeFunction, and schedules, pipes, state machines and APIs that act through a role; what
+    is attached to a numbered version, since only the function and its aliases are looked at;
     statements that AddPermission could not put back, which stay and are named; new triggers.
     """
 
@@ -122,12 +125,16 @@ def rebuilt(statement: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _principal(given: Any) -> str | None:
+    """Who is let in, as AddPermission takes it; None for several, and for the id of one deleted since."""
     if isinstance(given, str):
         return given
-    if isinstance(given, Mapping) and len(given) == 1:
-        ((kind, who),) = given.items()
-        if kind in ("AWS", "Service") and isinstance(who, str):
-            return who
+    if not isinstance(given, Mapping) or len(given) != 1:
+        return None
+    ((kind, who),) = given.items()
+    if not isinstance(who, str):
+        return None
+    if kind == "Service" or (kind == "AWS" and NAMED.fullmatch(who)):
+        return who
     return None
 
 
@@ -166,7 +173,8 @@ def _mappings(ctx: Context, qualifiers: list[str]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for qualifier in qualifiers:
         read = ctx.aws("lambda").read("ListEventSourceMappings", FunctionName=_full(ctx, qualifier))
-        found |= {one["UUID"]: one for one in ctx.read(read).get("EventSourceMappings") or []}
+        listed = ctx.read(read).get("EventSourceMappings") or []
+        found |= {one["UUID"]: one for one in listed if one.get("State") != "Deleting"}
     return [one for _, one in sorted(found.items())]
 
 
