@@ -29,7 +29,7 @@ class Params:
 class LockMetadataService(ActionType):
     """Let nothing but the instance itself, and only with a session token, ask for its credentials.
 
-    Does not stop: credentials already taken, which live up to six hours; with `require-tokens`,
+    Does not stop: credentials already taken, which live up to six hours; with require-tokens,
     whoever runs code on the instance; user data already read.
     """
 

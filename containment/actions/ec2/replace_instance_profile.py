@@ -22,7 +22,7 @@ PROFILES = f"{LIVE}.IamInstanceProfile.Arn"
 @dataclass(frozen=True, kw_only=True)
 class Params:
     profile: str = param(
-        "the instance profile that takes its place, with a role that may do nothing; `none` for no profile",
+        "the instance profile that takes its place, with a role that may do nothing; none for no profile",
         default="quell-isolation",
         pattern=r"[\w+=,.@-]{1,128}",
     )
@@ -144,7 +144,7 @@ class ReplaceInstanceProfile(ActionType):
         if answer is None:
             raise Refused(
                 f"there is no instance profile {name} in the account: make it with a role that may do"
-                " nothing, or choose `none`"
+                " nothing, or choose none"
             )
         if not answer["InstanceProfile"]["Roles"]:
             raise Refused(f"the instance profile {name} has no role")

@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from containment.actions import register
-from containment.actions.ec2.sharing import chosen, grantee, said
-from containment.describing import ActionType, Context, Service, Steps
-from containment.looking import q
+from containment.actions.ec2 import sharing
+from containment.describing import ActionType, Context
 from containment.parameters import param
-from containment.types import Affected, Category, Check, Plan, Read, Refused
+from containment.types import Affected, Call, Category, Plan, Refused
 
 IMAGE_ID = re.compile(r"ami-[0-9a-f]{8}(?:[0-9a-f]{9})?")
-MEMBERS = ("Group", "UserId", "OrganizationArn", "OrganizationalUnitArn")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
     grantees: tuple[str, ...] = param(
         (
-            "only these accounts, ARNs of organizations or units, or `all` for the public;"
+            "only these accounts, ARNs of organizations or units, or all for the public;"
             " without any, everyone but the forensic account"
         ),
         default=(),
@@ -56,55 +53,30 @@ class UnshareImage(ActionType):
     )
 
     def plan(self, ctx: Context) -> Plan:
-        ec2, steps, image = ctx.aws("ec2"), Steps(ctx), ctx.target.id
-        shared = self._shared(ctx, ec2)
-        ending = chosen(ctx, shared, ctx.params.grantees)
-        if not ending:
-            raise Refused(f"{image} is shared with nobody whose permission could be taken back")
-        for who in ending:
-            self._end(ec2, steps, who, shared[who])
-        staying = tuple(f"{image} stays shared with {said(one)}" for one in shared if one not in ending)
-        return steps.plan(
-            facts={"shared_with": list(shared)},
-            changes=tuple(f"{image} is no longer shared with {said(who)}" for who in ending),
-            warnings=("Copies made while it was shared stay with whoever made them", *staying),
-        )
+        return sharing.end(ctx, _sharing(ctx), ctx.params.grantees)
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
-        for who in chosen(ctx, self._shared(ctx, ctx.aws("ec2")), ctx.params.grantees):
-            yield Affected(what=said(who), then="can no longer launch or copy it")
+        for who in sharing.losers(ctx, _sharing(ctx), ctx.params.grantees):
+            yield Affected(what=who, then="can no longer launch or copy it")
 
-    def _permissions(self, ec2: Service, image: str) -> Read:
-        return ec2.read("DescribeImageAttribute", ImageId=image, Attribute="launchPermission")
 
-    def _shared(self, ctx: Context, ec2: Service) -> dict[str, str]:
-        """Whom it is shared with, sorted, and by which member. Raises `Refused` where it is not ours."""
-        if not IMAGE_ID.fullmatch(ctx.target.id):
-            raise Refused(f"{ctx.target.id} is not the id of an image (ami-…)")
-        own = ec2.read(
-            "DescribeImages", ImageIds=[ctx.target.id], Owners=["self"], missing=("InvalidAMIID.NotFound",)
-        )
-        if not (ctx.read(own) or {}).get("Images"):
-            raise Refused(f"the account owns no image {ctx.target.id} in {ctx.target.region}")
-        permissions = ctx.read(self._permissions(ec2, ctx.target.id)).get("LaunchPermissions") or []
-        members = {grantee(one, MEMBERS): one for one in permissions}
-        return {who: next(name for name in MEMBERS if members[who].get(name)) for who in sorted(members)}
+def _sharing(ctx: Context) -> sharing.Sharing:
+    """How the target is shared. Raises `Refused` where it is no image of the account's own."""
+    ec2, image = ctx.aws("ec2"), ctx.target.id
+    if not IMAGE_ID.fullmatch(image):
+        raise Refused(f"{image} is not the id of an image (ami-…)")
+    own = ec2.read("DescribeImages", ImageIds=[image], Owners=["self"], missing=("InvalidAMIID.NotFound",))
+    if not (ctx.read(own) or {}).get("Images"):
+        raise Refused(f"the account owns no image {image} in {ctx.target.region}")
 
-    def _end(self, ec2: Service, steps: Steps, who: str, member: str) -> None:
-        image = steps.ctx.target.id
+    def call(way: str, member: str, who: str) -> Call:
+        change = {way.capitalize(): [{member: who}]}
+        return ec2.call("ModifyImageAttribute", ImageId=image, LaunchPermission=change)
 
-        def call(way: str) -> Any:
-            return ec2.call("ModifyImageAttribute", ImageId=image, LaunchPermission={way: [{member: who}]})
-
-        steps.set(
-            f"unshare-{who}",
-            changes=f"ec2:image/{image}/shared-with/{who}",
-            lane=who,
-            call=call("Remove"),
-            seen=Check(
-                read=self._permissions(ec2, image),
-                select=f"LaunchPermissions[?{member}=={q(who)}].{member} | [0]",
-                equals=None,
-            ),
-            undo=call("Add"),
-        )
+    return sharing.Sharing(
+        kind="image",
+        read=ec2.read("DescribeImageAttribute", ImageId=image, Attribute="launchPermission"),
+        listed="LaunchPermissions",
+        members=("Group", "UserId", "OrganizationArn", "OrganizationalUnitArn"),
+        call=call,
+    )

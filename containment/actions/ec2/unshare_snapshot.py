@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from containment.actions import register
-from containment.actions.ec2.sharing import SHARED_WITH_ALL, chosen, grantee, said
-from containment.describing import ActionType, Context, Service, Steps
-from containment.looking import q
+from containment.actions.ec2 import sharing
+from containment.describing import ActionType, Context
 from containment.parameters import param
-from containment.types import Affected, Category, Check, Plan, Read, Refused
+from containment.types import Affected, Call, Category, Plan, Refused
 
 SNAPSHOT_ID = re.compile(r"snap-[0-9a-f]{8}(?:[0-9a-f]{9})?")
-MEMBERS = ("Group", "UserId")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
     accounts: tuple[str, ...] = param(
-        "only these accounts, or `all` for the public; without any, everyone but the forensic account",
+        "only these accounts, or all for the public; without any, everyone but the forensic account",
         default=(),
         pattern=r"\d{12}|all",
     )
@@ -53,64 +51,28 @@ class UnshareSnapshot(ActionType):
     )
 
     def plan(self, ctx: Context) -> Plan:
-        ec2, steps, snapshot = ctx.aws("ec2"), Steps(ctx), ctx.target.id
-        shared = self._shared(ctx, ec2)
-        ending = chosen(ctx, shared, ctx.params.accounts)
-        if not ending:
-            raise Refused(f"{snapshot} is shared with nobody whose permission could be taken back")
-        for who in ending:
-            self._end(ec2, steps, who)
-        staying = tuple(f"{snapshot} stays shared with {said(one)}" for one in shared if one not in ending)
-        return steps.plan(
-            facts={"shared_with": shared},
-            changes=tuple(f"{snapshot} is no longer shared with {said(who)}" for who in ending),
-            warnings=("Copies made while it was shared stay with whoever made them", *staying),
-        )
+        return sharing.end(ctx, _sharing(ctx), ctx.params.accounts)
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
-        for who in chosen(ctx, self._shared(ctx, ctx.aws("ec2")), ctx.params.accounts):
-            yield Affected(what=said(who), then="can no longer copy it or make volumes of it")
+        for who in sharing.losers(ctx, _sharing(ctx), ctx.params.accounts):
+            yield Affected(what=who, then="can no longer copy it or make volumes of it")
 
-    def _permissions(self, ec2: Service, snapshot: str) -> Read:
-        return ec2.read(
-            "DescribeSnapshotAttribute",
-            SnapshotId=snapshot,
-            Attribute="createVolumePermission",
-            missing=("InvalidSnapshot.NotFound",),
-        )
 
-    def _shared(self, ctx: Context, ec2: Service) -> list[str]:
-        """Whom it is shared with, sorted. Raises `Refused` where there is no such snapshot."""
-        if not SNAPSHOT_ID.fullmatch(ctx.target.id):
-            raise Refused(f"{ctx.target.id} is not the id of a snapshot (snap-…)")
-        answer = ctx.read(self._permissions(ec2, ctx.target.id))
-        if answer is None:
-            raise Refused(f"there is no snapshot {ctx.target.id} in {ctx.target.region}")
-        return sorted(grantee(one, MEMBERS) for one in answer.get("CreateVolumePermissions") or [])
+def _sharing(ctx: Context) -> sharing.Sharing:
+    """How the target is shared. Raises `Refused` where it is no snapshot."""
+    ec2, snapshot = ctx.aws("ec2"), ctx.target.id
+    if not SNAPSHOT_ID.fullmatch(snapshot):
+        raise Refused(f"{snapshot} is not the id of a snapshot (snap-…)")
+    named: dict[str, Any] = {"SnapshotId": snapshot, "Attribute": "createVolumePermission"}
 
-    def _end(self, ec2: Service, steps: Steps, who: str) -> None:
-        snapshot, is_public = steps.ctx.target.id, who == SHARED_WITH_ALL
-        member = "Group" if is_public else "UserId"
+    def call(way: str, member: str, who: str) -> Call:
+        list_of = {"Group": "GroupNames", "UserId": "UserIds"}[member]
+        return ec2.call("ModifySnapshotAttribute", **named, OperationType=way, **{list_of: [who]})
 
-        def call(way: str) -> Any:
-            named = {"GroupNames": [who]} if is_public else {"UserIds": [who]}
-            return ec2.call(
-                "ModifySnapshotAttribute",
-                SnapshotId=snapshot,
-                Attribute="createVolumePermission",
-                OperationType=way,
-                **named,
-            )
-
-        steps.set(
-            f"unshare-{who}",
-            changes=f"ec2:snapshot/{snapshot}/shared-with/{who}",
-            lane=who,
-            call=call("remove"),
-            seen=Check(
-                read=self._permissions(ec2, snapshot),
-                select=f"CreateVolumePermissions[?{member}=={q(who)}].{member} | [0]",
-                equals=None,
-            ),
-            undo=call("add"),
-        )
+    return sharing.Sharing(
+        kind="snapshot",
+        read=ec2.read("DescribeSnapshotAttribute", **named, missing=("InvalidSnapshot.NotFound",)),
+        listed="CreateVolumePermissions",
+        members=("Group", "UserId"),
+        call=call,
+    )

@@ -31,7 +31,7 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits
 class Params:
     techniques: tuple[str, ...] = param("named sets of actions to deny", default=(), choices=TECHNIQUES)
     actions: tuple[str, ...] = param(
-        "single actions to deny (`ec2:RunInstances`)", default=(), pattern=ACTION_PATTERN
+        "single actions to deny (ec2:RunInstances, say)", default=(), pattern=ACTION_PATTERN
     )
     ou_id: str = param(
         "organizational unit above the account to deny it in; empty: the account alone",
