@@ -1,5 +1,6 @@
 """What evidence is read from, beside what other modules name already.
 
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsconfig.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
@@ -32,6 +33,7 @@ def _alike(service: str, names: str, resources: tuple[str, ...] = ("*",)) -> dic
 
 OPERATIONS: dict[str, Need] = {
     **_alike("iam", "GetGroupPolicy ListAttachedGroupPolicies ListGroupPolicies", _GROUP),
+    **_alike("config", "GetResourceConfigHistory"),
     **_alike("ec2", "GetConsoleOutput GetConsoleScreenshot"),
     **_alike("lambda", "GetFunction ListVersionsByFunction", _FUNCTION),
     **_alike("ssm", "DescribeDocument DescribeInstanceInformation GetCommandInvocation ListCommands"),

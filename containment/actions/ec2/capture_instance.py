@@ -1,12 +1,13 @@
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleScreenshot.html
+https://docs.aws.amazon.com/config/latest/APIReference/API_GetResourceConfigHistory.html
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from containment.actions import register
@@ -22,10 +23,10 @@ MOST_GROUPS = 50
 
 @register
 class CaptureInstance(ActionType):
-    """Keep what AWS knows of an instance: its description, user data, console and what is around it.
+    """Keep what AWS knows of an instance: its description and history, user data, console, surroundings.
 
-    Does not stop: anything; it only reads. Memory and disks are not in it, and the console shows what
-    the instance last wrote there.
+    Does not stop: anything; it only reads. Memory and disks are not in it, the console shows what the
+    instance last wrote there, and there is a history only where AWS Config records.
     """
 
     id = "ec2.capture-instance"
@@ -37,6 +38,7 @@ class CaptureInstance(ActionType):
     pairs_with = ("ec2.snapshot-volumes", "ec2.acquire-memory", "ec2.isolate-instance")
     reads = (
         "autoscaling:DescribeAutoScalingInstances",
+        "config:GetResourceConfigHistory",
         "ec2:DescribeAddresses",
         "ec2:DescribeIamInstanceProfileAssociations",
         "ec2:DescribeInstanceAttribute",
@@ -56,30 +58,28 @@ class CaptureInstance(ActionType):
         "aws ec2 describe-instance-attribute --instance-id INSTANCE --attribute userData",
         "aws ec2 get-console-output --instance-id INSTANCE --latest",
         "aws ec2 get-console-screenshot --instance-id INSTANCE",
+        (
+            "aws configservice get-resource-config-history --resource-type AWS::EC2::Instance"
+            " --resource-id INSTANCE"
+        ),
     )
 
     def plan(self, ctx: Context) -> Plan:
         _host(ctx)
         steps = Steps(ctx)
-        steps.collect("description", "user-data", "console-output", "screenshot", "surroundings")
+        steps.collect(*ARTEFACTS)
         instance = ctx.target.id
         return steps.plan(
             facts={"instance": instance},
             changes=(
                 f"Description, user data, console output and screenshot of {instance} are kept as evidence",
                 f"Scaling group, target groups and SSM's view of {instance} are kept as evidence",
+                f"What AWS Config recorded of {instance} is kept as evidence",
             ),
         )
 
     def collect(self, ctx: Context, artefact: str) -> Artefact:
-        found = {
-            "description": _description,
-            "user-data": _user_data,
-            "console-output": _console_output,
-            "screenshot": _screenshot,
-            "surroundings": _surroundings,
-        }
-        return found[artefact](ctx)
+        return ARTEFACTS[artefact](ctx)
 
     def affects(self, ctx: Context) -> Iterator[Affected]:
         yield Affected(what=f"instance {ctx.target.id}", then="goes on; its console is looked at, not woken")
@@ -212,3 +212,27 @@ def _target_groups(ctx: Context, vpc: str) -> Any:
         if ours or refused:
             members[group["TargetGroupArn"]] = {"not read": refused} if refused else ours
     return members
+
+
+def _config_history(ctx: Context) -> Artefact:
+    """What AWS Config recorded, newest first; where it records nothing, that is the finding."""
+    name, source = f"{ctx.target.id}-config-history", f"{_arn(ctx)} config:GetResourceConfigHistory"
+    read = ctx.aws("config").read(
+        "GetResourceConfigHistory", resourceType="AWS::EC2::Instance", resourceId=ctx.target.id, limit=100
+    )
+    answer, why = ctx.attempt(read)
+    if why:
+        return nothing(ctx, name, f"AWS Config shows none: {why}", source=source)
+    if not answer.get("configurationItems"):
+        return nothing(ctx, name, "AWS Config has recorded nothing of it", source=source)
+    return document(ctx, name, answer, source=source)
+
+
+ARTEFACTS: Mapping[str, Callable[[Context], Artefact]] = {
+    "description": _description,
+    "user-data": _user_data,
+    "console-output": _console_output,
+    "screenshot": _screenshot,
+    "surroundings": _surroundings,
+    "config-history": _config_history,
+}

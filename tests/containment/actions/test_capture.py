@@ -97,6 +97,41 @@ def test_what_an_instance_does_not_have_is_a_finding(world: World) -> None:
     assert kept(action, "user-data").absent == "the instance has no user data"
 
 
+def test_that_config_recorded_nothing_is_a_finding_and_says_so(world: World) -> None:
+    """The simulated AWS Config knows no instances, as that of an account without a recorder."""
+    action = applied(world, "ec2.capture-instance")
+
+    assert action.status == "verified", action.note
+    assert kept(action, "config-history").absent.startswith(
+        "AWS Config shows none: ResourceNotDiscoveredException"
+    )
+
+
+@pytest.mark.parametrize("items", [[], [{"configurationItemStatus": "OK", "version": "1.3"}]])
+def test_what_config_recorded_is_kept_as_it_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch, items: list[dict[str, str]]
+) -> None:
+    real, asked = world.wire._read, list[dict[str, Any]]()
+
+    def recorded(role: Any, **call: Any) -> Any:
+        if call["operation"] != "GetResourceConfigHistory":
+            return real(role, **call)
+        asked.append(dict(call["params"]))
+        return {"configurationItems": items}
+
+    with monkeypatch.context() as patch:  # the wire gives back what it holds when the world ends
+        patch.setattr(world.wire, "_read", recorded)
+        action = applied(world, "ec2.capture-instance")
+
+    (params,) = asked
+    assert params["resourceId"] == action.target["id"]
+    assert params["resourceType"] == "AWS::EC2::Instance"
+    row = kept(action, "config-history")
+    if items:
+        assert json.loads(body(action, "config-history")) == {"configurationItems": items}
+    assert row.absent == ("" if items else "AWS Config has recorded nothing of it")
+
+
 @pytest.mark.parametrize("instance", ["i-0123456789abcdef0", "i-*", "tracking-api"])
 def test_an_instance_that_is_not_there_is_refused(world: World, instance: str) -> None:
     target, _ = SUBJECTS["ec2.capture-instance"].aim(world)
