@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +28,9 @@ LONGEST = timedelta(days=90)
 MOST = 500
 REVIEW_DUE = "action.review-due"
 TROUBLED = (ActionStatus.UNKNOWN, ActionStatus.PARTIAL, ActionStatus.CONFLICT)
+HOLDS = Q(status__in=IN_FORCE, category__in=HOLDING, reverts__isnull=True)
+"""What changes something in AWS until it is undone: no evidence, and no undo."""
+
 ALARMING = ~Q(alarm="") | Q(status__in=TROUBLED)
 
 
@@ -60,26 +64,15 @@ def holdings(actor: Actor, *, at: datetime, only: str = "") -> Holdings:
 
     Five queries, however much is in force; the rows are the first 500 by review date.
     """
-    standing = _standing(actions_for(actor))
-    due, alarming = standing.filter(review_at__lte=at), standing.filter(ALARMING)
-    chosen = {"overdue": due, "alarms": alarming}.get(only, standing)
+    everything = _standing(actions_for(actor))
+    due, alarming = everything.filter(review_at__lte=at), everything.filter(ALARMING)
+    chosen = {"overdue": due, "alarms": alarming}.get(only, everything)
     found = list(chosen[:MOST])
-    places = _order_of_lifting(found)
-    watches = {watch.action_id: watch for watch in Watch.objects.filter(action__in=[a.pk for a in found])}
-    rows = [
-        Held(
-            action=action,
-            title=planning.title_of(action),
-            is_overdue=_is_overdue(action, at),
-            quiet=quiet_words(watches.get(action.pk), at),
-            lift=places[action.pk],
-        )
-        for action in found
-    ]
+    rows = _held(found, places=_order_of_lifting(found), at=at)
     rows.sort(
         key=lambda row: (not _is_alarming(row.action), not row.is_overdue, row.action.incident.ref, row.lift)
     )
-    every, overdue, alarms = standing.count(), due.count(), alarming.count()
+    every, overdue, alarms = everything.count(), due.count(), alarming.count()
     chosen_count = {"overdue": overdue, "alarms": alarms}.get(only, every)
     return Holdings(
         rows=rows,
@@ -88,6 +81,22 @@ def holdings(actor: Actor, *, at: datetime, only: str = "") -> Holdings:
         alarms=alarms,
         more=max(0, chosen_count - len(rows)),
     )
+
+
+def standing(actor: Actor, *, at: datetime, only: str = "") -> QuerySet[Action]:
+    """What `holdings` counts, as rows with incident and requester, by review date."""
+    found = _standing(actions_for(actor))
+    if only == "overdue":
+        return found.filter(review_at__lte=at)
+    return found.filter(ALARMING) if only == "alarms" else found
+
+
+def held(actor: Actor, actions: list[Action], *, at: datetime) -> list[Held]:
+    """Some of `standing`, in the order given; their place in undoing counts all that stands. Two queries."""
+    whole = _standing(actions_for(actor)).filter(incident__in={action.incident_id for action in actions})
+    # What was lifted since the rows were read still has a place of its own.
+    every = {action.pk: action for action in (*whole, *actions)}
+    return _held(actions, places=_order_of_lifting(list(every.values())), at=at)
 
 
 def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetime) -> Action:
@@ -105,9 +114,8 @@ def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetim
     if not at < until <= at + LONGEST:
         raise Invalid("The next review lies within the next 90 days.", pointer="/until")
     with transaction.atomic():
-        changed = Action.objects.filter(pk=action.pk, status__in=IN_FORCE).update(
-            review_at=until, updated_at=at
-        )
+        in_force = Action.objects.filter(HOLDS, pk=action.pk)
+        changed = in_force.update(review_at=until, updated_at=at)
         if not changed:
             raise Conflict(f"It is {action.status}, not in force.")
         timeline.add(
@@ -164,9 +172,22 @@ def quiet_words(watch: Watch | None, at: datetime) -> str:
     return f"quiet for {span}{ended}"
 
 
+def _held(actions: list[Action], *, places: Mapping[int, int], at: datetime) -> list[Held]:
+    watches = {watch.action_id: watch for watch in Watch.objects.filter(action__in=[a.pk for a in actions])}
+    return [
+        Held(
+            action=action,
+            title=planning.title_of(action),
+            is_overdue=_is_overdue(action, at),
+            quiet=quiet_words(watches.get(action.pk), at),
+            lift=places[action.pk],
+        )
+        for action in actions
+    ]
+
+
 def _standing(actions: QuerySet[Action]) -> QuerySet[Action]:
-    held = actions.filter(status__in=IN_FORCE, category__in=HOLDING, reverts__isnull=True)
-    return held.select_related("incident", "requested_by").order_by("review_at", "pk")
+    return actions.filter(HOLDS).select_related("incident", "requested_by").order_by("review_at", "pk")
 
 
 def _order_of_lifting(actions: list[Action]) -> dict[int, int]:

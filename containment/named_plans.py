@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/security-ir/latest/userguide/containment.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cases.models import Incident
 from containment.fitting import (
@@ -61,6 +61,10 @@ class Expanded:
     def tier(self) -> int:
         """The highest tier among what is left, 0 for nothing."""
         return max((one.tier for one in self.actions), default=0)
+
+    def only(self, actions: tuple[Suggestion, ...]) -> Expanded:
+        """The same with these actions alone."""
+        return replace(self, actions=actions)
 
 
 _WHO = ("user", "role")

@@ -11,19 +11,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from cases import access, overview
-from cases.models import Action, Incident
-from containment import approvals, in_force, pages, planning, undo
+from cases.models import Action
+from containment import approvals, asking, in_force, pages, undo
 from containment.models import Watch
-from containment.named_plans import named_plans
 from containment.presentation import present
 from containment.queries import actions_of
-from containment.suggesting import Suggestion, suggestions
 from estate.queries import account_of
 from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import NotFresh, actor_of, is_fresh, signed_in, to_sign_in
 from lib import clock, fragments
-from lib.errors import Conflict, Invalid
+from lib.errors import Invalid
 
 REASON_LENGTH = 2000
 
@@ -64,18 +62,13 @@ def propose(request: HttpRequest, ref: str) -> HttpResponse:
     """Ask for one, several or all of what is offered; the worker plans each."""
     actor = actor_of(request)
     incident = access.incident_for(actor, ref, permission=Permission.PLAN_ACTIONS)
-    asked = [
-        planning.propose(
-            incident=incident,
-            type_id=one.type,
-            target=one.target,
-            params=one.params,
-            reason=_reason(request) or one.reason,
-            by=actor,
-            at=clock.now(),
-        )
-        for one in _chosen(request, incident)
-    ]
+    asked = asking.ask_for_picked(
+        incident=incident,
+        picks=set(request.POST.getlist("pick")),
+        reason=_reason(request),
+        by=actor,
+        at=clock.now(),
+    )
     if len(asked) == 1:
         return HttpResponseRedirect(reverse("action", args=[asked[0].ulid]))
     return HttpResponseRedirect(reverse("incident-containment", args=[ref]) + "#actions")
@@ -187,20 +180,6 @@ def _action(request: HttpRequest, actor: Actor, found: Action) -> dict[str, Any]
         "quiet": in_force.quiet_words(Watch.objects.filter(action=found).first(), clock.now()),
         **pages.answers(view),
     }
-
-
-def _chosen(request: HttpRequest, incident: Incident) -> list[Suggestion]:
-    """What was picked, looked up again: what is posted are only names. Raises `Conflict` for none left."""
-    picked = set(request.POST.getlist("pick"))
-    if not picked:
-        raise Invalid("Pick at least one action.", pointer="/pick")
-    offered = {one.pick: one for one in suggestions(incident)}
-    for expanded in named_plans(incident):
-        offered.update({one.pick: one for one in expanded.actions})
-    chosen = [one for pick, one in offered.items() if pick in picked]
-    if not chosen:
-        raise Conflict("This was asked for already, or no longer fits the incident.")
-    return chosen
 
 
 def _reason(request: HttpRequest) -> str:

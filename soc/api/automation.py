@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from containment import auto_pages, auto_rules
 from containment.auto_pages import Line
-from containment.automation_models import Automation
+from containment.automation_models import Automation, Hold
 from identity.permissions import Permission
 from identity.requests import actor_of, is_fresh
 from lib import clock
@@ -50,7 +50,7 @@ class AutomationRuleOut(serializers.Serializer[Any]):
 
 
 class AutomationHoldOut(serializers.Serializer[Any]):
-    """One thing that automation leaves alone."""
+    """One thing that automation leaves alone, until somebody releases it with a reason."""
 
     id = serializers.CharField()
     account = serializers.CharField()
@@ -59,6 +59,9 @@ class AutomationHoldOut(serializers.Serializer[Any]):
     reason = serializers.CharField()
     placed_by = serializers.CharField()
     placed_at = serializers.DateTimeField()
+    released_at = serializers.DateTimeField(allow_null=True)
+    released_by = serializers.CharField(allow_blank=True)
+    release_reason = serializers.CharField(allow_blank=True)
 
 
 class AutomationStateOut(serializers.Serializer[Any]):
@@ -87,9 +90,8 @@ class Overview(APIView):
     def get(self, request: Request) -> Response:
         """The switch, the rules of the caller's teams, and what is held."""
         page = auto_pages.page(actor_of(request), at=clock.now())
-        names = ("account", "thing", "finding", "reason", "placed_by", "placed_at")
-        held = [{"id": hold.ulid} | {name: getattr(hold, name) for name in names} for hold in page.holds]
-        rules = [_rule(line) for line in page.lines]
+        held = [hold_shown(hold) for hold in page.holds]
+        rules = [rule_shown(line) for line in page.lines]
         return Response(_state(page.state) | {"rules": rules, "holds": held})
 
 
@@ -121,12 +123,22 @@ class Resume(APIView):
         return Response(_state(state))
 
 
+def hold_shown(hold: Hold) -> dict[str, Any]:
+    """One hold as the API gives it."""
+    names = "account thing finding reason placed_by placed_at released_at release_reason"
+    return {name: getattr(hold, name) for name in names.split()} | {
+        "id": hold.ulid,
+        "released_by": hold.released_by.name if hold.released_by else "",
+    }
+
+
 def _state(state: Automation) -> dict[str, Any]:
     names = ("stopped_at", "stop_reason", "breaker_opened_at", "breaker_reason")
     return {"running": state.is_running} | {name: getattr(state, name) for name in names}
 
 
-def _rule(line: Line) -> dict[str, Any]:
+def rule_shown(line: Line) -> dict[str, Any]:
+    """One rule as the API gives it."""
     rule = line.rule
     names = (
         "name type min_severity environments action_types max_tier per_hour per_account version expires_at"

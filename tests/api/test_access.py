@@ -81,6 +81,8 @@ API = {
     ("api-evidence-content", "GET"):     "200 200 200 200 200 200 200 404 200 404 403",
     ("api-evidence-verify", "POST"):     "403 403 200 200 403 200 403 404 200 404 403",
     ("api-suggestions", "GET"):          "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-incident-plans", "GET"):       "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-incident-plan", "POST"):       "403 403 201 201 403 201 403 404 201 404 403",
     ("api-actions", "GET"):              "200 200 200 200 200 200 200 404 200 404 403",
     ("api-actions", "POST"):             "403 403 201 201 403 201 403 404 201 404 403",
     ("api-action", "GET"):               "200 200 200 200 200 200 200 404 200 404 403",
@@ -94,10 +96,22 @@ API = {
     ("api-glass-reviews", "GET"):        "200 200 200 200 200 200 200 200 200 200 403",
     ("api-glass-review", "POST"):        "403 403 403 403 200 200 403 404 403 403 403",
     ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
+    ("api-in-force", "GET"):             "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-action-keep", "POST"):         "403 403 403 409 403 409 403 404 403 403 403",  # nothing in force yet  # noqa: E501
     # One switch for the installation: any team's responder pulls it, any team's lead resets it.
     ("api-automation", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
     ("api-automation-stop", "POST"):     "403 403 403 200 403 200 403 200 403 403 403",
     ("api-automation-resume", "POST"):   "403 403 403 403 403 200 403 200 403 403 403",
+    # Rules and holds are the team's: read by its members, kept by people. An approver stands behind rules.
+    ("api-automation-rules", "GET"):     "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-automation-rules", "POST"):    "403 403 403 403 403 201 403 201 403 403 403",
+    ("api-automation-rule", "GET"):      "200 200 200 200 200 200 200 404 200 404 403",
+    ("api-automation-rule", "PATCH"):    "403 403 403 403 403 200 403 404 403 403 403",
+    ("api-automation-rule", "DELETE"):   "403 403 403 403 403 204 403 404 403 403 403",
+    ("api-automation-rule-approve", "POST"):  "403 403 403 403 200 200 403 404 403 403 403",
+    ("api-automation-rule-withdraw", "POST"): "403 403 403 403 403 409 403 404 403 403 403",  # not in force
+    ("api-automation-holds", "GET"):     "200 200 200 200 200 200 200 200 200 200 403",
+    ("api-automation-hold-release", "POST"):  "403 403 403 200 403 200 403 404 403 403 403",
     # An inbox is one person's: here the lead's. A key has none.
     ("api-inbox", "GET"):                "200 200 200 200 200 200 200 200 403 403 403",
     ("api-inbox-read", "POST"):          "404 404 404 404 404 200 404 404 403 403 403",
@@ -267,6 +281,7 @@ class Site:
             "<str:account>": "000000000000" if self.absent else make.ACCOUNT,
             "<str:secret>": "qh_unknown",
             "<str:ref>": "INC-1999-0001" if self.absent else self.incident.ref,
+            "<str:plan>": "compromised-access-key",
             "<str:ulid>": "0" * 26 if self.absent else self._ulid(name),
             "<str:digest>": DIGEST,
         }
@@ -274,9 +289,9 @@ class Site:
         return reverse(name, args=given)
 
     def _ulid(self, name: str) -> str:
-        if name.startswith("automation-hold"):
+        if "automation-hold" in name:
             return str(Hold.objects.values_list("ulid", flat=True).get())
-        if name.startswith("automation-rule"):
+        if "automation-rule" in name:
             return str(AutoRule.objects.values_list("ulid", flat=True).get())
         if "inbox" in name:
             return str(InboxItem.objects.values_list("ulid", flat=True).get())
@@ -333,6 +348,13 @@ AUTO_RULE = {
     "environments": ["production"],
     "action_types": ["iam.deactivate-access-key"],
     "version": "1",
+}
+
+
+AUTO_RULE_BODY = {
+    name: int(value) if isinstance(value, str) and value.isdigit() else value
+    for name, value in AUTO_RULE.items()
+    if name != "version"
 }
 
 
@@ -397,6 +419,11 @@ def body_of(name: str, site: Site) -> Any:
             "noticed_at": f"{at:%Y-%m-%d %H:%M:%S}",
             "severity": "medium",
         },
+        "api-action-keep": {"until": (at + timedelta(days=1)).isoformat(), "reason": "still hunting"},
+        "api-automation-rules": AUTO_RULE_BODY | {"expires_at": (at + timedelta(days=30)).isoformat()},
+        "api-automation-rule": {"version": 1, "min_severity": 80},
+        "api-automation-rule-approve": {"version": 1},
+        "api-automation-hold-release": {"reason": "fine"},
         "api-automation-stop": {"reason": "odd"},
         "api-automation-resume": {"reason": "fine"},
         "automation-stop": {"reason": "odd"},
