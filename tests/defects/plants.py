@@ -131,6 +131,20 @@ def undo_without_guards() -> None:
 
 
 @plant
+def an_undo_dropped() -> None:
+    """Of several things to put back, the last is forgotten."""
+    from containment import undo
+
+    real = undo._restores
+
+    def all_but_one(*given: Any) -> list[Any]:
+        made = list(real(*given))
+        return made[:-1] or made
+
+    undo.__dict__["_restores"] = all_but_one
+
+
+@plant
 def left_open() -> None:
     """A failure in the middle leaves the interface in the open group."""
     from containment import stopping

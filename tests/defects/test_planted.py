@@ -30,6 +30,7 @@ FOUND_BY = {
     "drift-not-checked": f"{CONTRACT}::test_an_edit_between_approval_and_start_is_drift_with_the_new_plan",
     "verified-without-a-look": f"{IN_FORCE}::test_a_change_that_is_taken_back_at_once_is_never_verified",
     "undo-without-guards": f"{CONTRACT}::test_a_change_of_ours_by_someone_else_is_a_conflict",
+    "an-undo-dropped": f"{CONTRACT}::test_apply_then_undo_restores_the_first_state[ec2.protect-instance]",
     "left-open": f"{CONTRACT}::test_a_refusal_of_each_call_in_turn_leaves_nothing_open[ec2.isolate-instance]",
     "audit-forgotten": f"{IN_FORCE}::test_every_change_of_status_is_in_the_ledger",
 }

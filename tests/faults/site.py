@@ -31,6 +31,7 @@ from launcher.datadir import DataDirectory
 from launcher.stack import Stack
 from launcher.stopping import Stop
 from lib import clock
+from lib.clock import SystemClock
 from simulator.server import Simulator
 from soc.models import Heartbeat
 from tests import make
@@ -100,6 +101,13 @@ class FarSimulator:
             answer.read()
 
 
+class PassingClock(SystemClock):
+    """The sped-up clock with the face of `lib.clock.ManualClock`: nothing moves it, so it is waited for."""
+
+    def advance(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Worker:
     """One real Celery containment worker."""
@@ -155,6 +163,7 @@ class Site:
     asks: Actor
     approves: Actor
     plant: str = ""
+    failpoint: str = ""
     workers: list[Worker] = field(default_factory=list)
 
     @property
@@ -162,7 +171,7 @@ class Site:
         """The same world as `tests.containment`'s subjects know, over HTTP."""
         return World(
             simulator=cast(Simulator, self.far),
-            clock=cast(Any, None),
+            clock=cast(Any, PassingClock(rate=RATE)),
             wire=cast(Any, None),
             incident=self.incident,
             asks=self.asks,
@@ -172,7 +181,10 @@ class Site:
     # --- processes --------------------------------------------------------------------------------
 
     def worker(self, *, failpoint: str = "", broker: str = "", endpoint: str = "") -> Worker:
-        """Start a worker with the launcher's own command and environment."""
+        """Start a worker with the launcher's own command and environment.
+
+        Of `site.failpoint`, which every worker gets, the first to meet it dies.
+        """
         stack = Stack(data=self.data, port=0, console=Console(), stop=Stop())
         command = next(command for name, _, _, command in stack._programs() if name == WORKER)
         own = {
@@ -181,7 +193,8 @@ class Site:
             "QUELL_CLOCK_RATE": str(RATE),
             "QUELL_TESTING": "1",
             "QUELL_LOG": "text",
-            "QUELL_FAILPOINT": failpoint,
+            "QUELL_FAILPOINT": failpoint or self.failpoint,
+            "QUELL_WRITE_BACK": "1",
         }
         aws = {**demo.simulated_aws(self.far.url), **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
         if self.plant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from tests.containment.subjects.subject import Subject
@@ -200,7 +201,7 @@ KEPT = "quell-test-kept"
 
 
 def _make_kept_bucket(world: World) -> None:
-    """One object deleted, one overwritten and deleted, one overwritten, one untouched; all after 02:03."""
+    """One object deleted, one overwritten and deleted, one overwritten, one untouched; five minutes on."""
     s3 = world.admin("s3")
     s3.create_bucket(Bucket=KEPT, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_bucket_versioning(Bucket=KEPT, VersioningConfiguration={"Status": "Enabled"})
@@ -213,6 +214,13 @@ def _make_kept_bucket(world: World) -> None:
     for key in ("d/deleted", "d/both"):
         s3.delete_object(Bucket=KEPT, Key=key)
     world.clock.advance(60)
+
+
+def _before_the_ransom(world: World) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The objects as they were three minutes after the first of them was put there."""
+    versions = world.admin("s3").list_object_versions(Bucket=KEPT)["Versions"]
+    before = min(one["LastModified"] for one in versions) + timedelta(minutes=3)
+    return target("bucket", KEPT), {"prefix": "d/", "before": f"{before:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def current(world: World) -> dict[str, tuple[Any, int]]:
@@ -454,7 +462,7 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "s3.restore-objects": Subject(
         arrange=_make_kept_bucket,
-        aim=lambda _: (target("bucket", KEPT), {"prefix": "d/", "before": "2026-11-24T02:03:00Z"}),
+        aim=_before_the_ransom,
         look=current,
         disturb=_put_kept("d/deleted"),
         drift=_put_kept("d/overwritten"),
