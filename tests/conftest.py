@@ -45,18 +45,30 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 ONCE = (
+    "tests/api/test_access.py",
+    "tests/browser/",
     "tests/containment/actions/",
+    "tests/containment/test_approvals_machine.py::test_a_planted_defect",
     "tests/containment/test_blocked_",
+    "tests/defects/",
     "tests/docs/",
+    "tests/faults/test_web_kills.py::test_a_planted_defect",
     "tests/launcher/",
     "tests/simulator/",
+    "tests/soc/test_bad_bodies.py::test_a_planted_defect",
+    "tests/soc/test_bad_bodies.py::test_no_door_breaks_and_what_is_good_in_between_is_stored[/compat",
+    "tests/soc/test_bad_bodies.py::test_no_door_breaks_and_what_is_good_in_between_is_stored[/hooks",
+    "tests/soc/test_demo",
 )
-"""Tests that no database decides: they keep none, or start processes with a SQLite of their own."""
+"""Tests that no database decides: what a role may, what a browser shows, whether a planted defect is found,
+doors that store as their neighbours do, and those that keep no rows or start processes with a SQLite of
+their own. `-m ""` runs them on both."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run what does not depend on the engine on the embedded one only, unless it is asked for by name."""
-    if connection.vendor == "sqlite" or any("::" in one or one.endswith(".py") for one in config.args):
+    asked_for = any("::" in one or one.endswith(".py") for one in config.args)
+    if connection.vendor == "sqlite" or asked_for or config.getoption("markexpr") == "":
         return
     left = {item for item in items if item.nodeid.startswith(ONCE)}
     if left and len(left) < len(items):
