@@ -14,9 +14,10 @@ from typing import Any
 from containment.describing import HOME_REGIONS
 from containment.looking import holds_form
 from containment.refusals import Refusal, classify
-from containment.types import CHANGING, Call, Duty, Plan, Read
+from containment.types import CHANGING, Call, Duty, Plan, Read, Step
 from containment.wire import Eyes, Hand, role_at
-from lib import iam
+from estate.queries import account_of
+from lib import canonical, iam
 from lib.aws import AwsError, NoAnswer, WrongAccount
 
 PERMITTED = "permitted"
@@ -44,13 +45,13 @@ def check(plan: Plan, *, hand: Hand, eyes: Eyes) -> list[Found]:
     """
     found: list[Found] = []
     dry = hand.apart()
-    tried = [call for _, _, call in _calls(plan) if call.service == "ec2" and not _is_open(call)]
-    simulated: dict[tuple[str, str], tuple[str, str]] = {}
-    for step, part, call in _calls(plan):
+    tried = [call for _, _, call in calls_of(plan) if call.service == "ec2" and not _is_open(call)]
+    simulated: dict[str, tuple[str, str]] = {}
+    for step, part, call in calls_of(plan):
         if call.service == "ec2":
             answer, detail = _dry_run(call, dry, tried)
         else:
-            key = (call.at.account, call.name)
+            key = canonical.dumps([call.at.account, call.name, call.at.duty.value, _about(call)])
             if key not in simulated:
                 simulated[key] = _simulate(call, eyes)
             answer, detail = simulated[key]
@@ -58,12 +59,29 @@ def check(plan: Plan, *, hand: Hand, eyes: Eyes) -> list[Found]:
     return found
 
 
-def _calls(plan: Plan) -> Iterator[tuple[str, str, Call]]:
+def calls_of(plan: Plan) -> Iterator[tuple[str, str, Call]]:
+    """Each call that carrying a plan out or undoing it may send: step, `call` or `undo`, and the call.
+
+    An edit is undone by the opposite edit, and where nothing is left of a document afterwards another call
+    is sent (`Edit.empty`): which of the two it will be depends on what others keep in there by then.
+    """
     for step in plan.steps:
         if step.kind in CHANGING:
-            for part, call in (("call", step.call), ("undo", step.undo)):
-                if call:
+            told = set[tuple[str, str]]()
+            for part, call in _of_step(step):
+                if call and (part, call.name) not in told:
+                    told.add((part, call.name))
                     yield step.name, part, call
+
+
+def _of_step(step: Step) -> Iterator[tuple[str, Call | None]]:
+    edit = step.edit
+    yield "call", step.call
+    if edit and not edit.add:
+        yield "call", edit.empty
+    yield "undo", step.undo or (step.call if edit else None)
+    if edit and not edit.remove:
+        yield "undo", edit.empty
 
 
 def _is_open(call: Call) -> bool:
@@ -88,12 +106,34 @@ def _dry_run(call: Call, hand: Hand, beside: list[Call]) -> tuple[str, str]:
     return NOT_TESTED, "the service answered a dry run as if it had been carried out"
 
 
+def _about(call: Call) -> dict[str, Any]:
+    """What the policy simulator must be told of a call: without its resource, it means `*`, which a policy
+    that names resources does not allow.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    account = account_of(call.at.account)
+    resource = iam.about(
+        call.name,
+        call.params,
+        partition=account.partition if account else "aws",
+        account=call.at.account,
+        region=call.at.region,
+    )
+    told: dict[str, Any] = {"ResourceArns": [resource]} if resource != "*" else {}
+    policy = call.params.get("PolicyArn")
+    if isinstance(policy, str):
+        entry = {"ContextKeyName": "iam:PolicyARN", "ContextKeyValues": [policy], "ContextKeyType": "string"}
+        told["ContextEntries"] = [entry]
+    return told
+
+
 def _simulate(call: Call, eyes: Eyes) -> tuple[str, str]:
     """What the policy simulator says about the role that would act; it knows no SCPs."""
     need = iam.OPERATIONS[call.name]
     try:
         acting = role_at(call.at, names=eyes.names, duty=call.at.duty)
-        asked = {"PolicySourceArn": acting.arn, "ActionNames": sorted(need.actions)}
+        asked = {"PolicySourceArn": acting.arn, "ActionNames": sorted(need.actions), **_about(call)}
         home = HOME_REGIONS.get(acting.arn.split(":")[1], call.at.region)
         at = replace(call.at, region=home, duty=Duty.READ)
         answer: Any = eyes.read(Read(at=at, service="iam", operation="SimulatePrincipalPolicy", params=asked))
