@@ -27,6 +27,7 @@ COPY identity/ identity/
 COPY lib/ lib/
 COPY metrics/ metrics/
 COPY notify/ notify/
+COPY readiness/ readiness/
 COPY soc/ soc/
 COPY templates/ templates/
 ENV PATH=/opt/quell/bin:$PATH \

@@ -218,36 +218,51 @@ def forget_sessions(source_identity: str = "") -> None:
                 del _sessions[role]
 
 
+def try_to_assume(role: Role, *, external_id: str) -> None:
+    """Ask for a session under that external id, or under none where it is empty, and keep nothing of it.
+
+    Raises like `assume`.
+    """
+    _ask_for_session(role, external_id)
+
+
 def _credentials(role: Role) -> _Credentials:
     with _lock:
         kept = _sessions.get(role)
         if kept and kept.until - SESSION_MARGIN > clock.now():
             _sessions.move_to_end(role)
             return kept
+    if not role.external_id:
+        raise AwsError("NoExternalId", f"{role.arn} is not assumed without an external id")
+    fresh = _ask_for_session(role, role.external_id)
+    with _lock:
+        _sessions[role] = fresh
+        while len(_sessions) > KEPT_SESSIONS:
+            _sessions.popitem(last=False)
+    return fresh
+
+
+def _ask_for_session(role: Role, external_id: str) -> _Credentials:
     asked: dict[str, Any] = {
         "RoleArn": role.arn,
         "RoleSessionName": role.session_name,
-        "ExternalId": role.external_id,
         "SourceIdentity": role.source_identity,
         "DurationSeconds": SESSION_SECONDS,
     }
+    if external_id:
+        asked["ExternalId"] = external_id
     if role.policy:
         asked["Policy"] = role.policy
     body: Any = _told(lambda: _sts().assume_role(**asked)).body
     if f":{role.account}:" not in body["AssumedRoleUser"]["Arn"]:
         raise WrongAccount(f"{role.arn} is not in account {role.account}")
     given = body["Credentials"]
-    fresh = _Credentials(
+    return _Credentials(
         key=given["AccessKeyId"],
         secret=given["SecretAccessKey"],
         token=given["SessionToken"],
         until=clock.now() + timedelta(seconds=SESSION_SECONDS),
     )
-    with _lock:
-        _sessions[role] = fresh
-        while len(_sessions) > KEPT_SESSIONS:
-            _sessions.popitem(last=False)
-    return fresh
 
 
 def _sts() -> Any:

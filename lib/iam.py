@@ -70,6 +70,17 @@ def allow(given: Sequence[Statement], wanted: Iterable[Statement]) -> bool:
     return all(any(_allows(one, want) for one in given) for want in wanted)
 
 
+def about(operation: str, params: Mapping[str, Any], *, partition: str, account: str, region: str) -> str:
+    """The ARN of what a call acts on, with `*` for each value that is no text yet; `*` where any will do.
+
+    Where there are several forms of it, the first. Raises `KeyError`.
+    """
+    template, *_ = OPERATIONS[operation].resources
+    known = {"partition": partition, "account": account, "region": region}
+    known |= {key: value for key, value in params.items() if isinstance(value, str)}
+    return template.format(**{**dict.fromkeys(tells_resource(operation), "*"), **known})
+
+
 def tells_resource(operation: str) -> frozenset[str]:
     """The parameters of an operation that say what it acts on, as far as policies can tell."""
     names = {

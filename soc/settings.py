@@ -202,6 +202,7 @@ INSTALLED_APPS = [
     "cases",
     "containment",
     "metrics",
+    "readiness",
     "soc",
 ]
 
