@@ -19,6 +19,9 @@ from containment.suggesting import Suggestion, suggestions
 from identity.actors import Actor
 from identity.permissions import Permission
 
+MOST = 30
+"""Actions, and coverage rows, of an incident's panel; the page with all of them is one click away."""
+
 SOON = 1
 WATCHED = 3
 IN_FORCE_EVERY = 10
@@ -45,27 +48,40 @@ STEP_SAYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An action in a list: its title, and how far it is in words."""
+    """An action in a list: its title, the same without its target, and how far it is in words."""
 
     action: Action
     title: str
+    name: str
     says: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many coverage rows stand where."""
+    """How many of the required coverage rows are contained and open; how many are not required."""
 
-    total: int
+    required: int
     contained: int
     open: int
+    not_required: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether something had to be contained, and all of it is."""
+        return self.required > 0 and self.open == 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Everything of an incident's containment. `every`: seconds until it is worth asking again, or 0."""
+    """An incident's containment. `every`: seconds until it is worth asking again, or 0.
+
+    `more_coverage` and `more_actions` are how many of each are left to the page with all of them.
+    """
 
     coverage: list[covering.Row]
+    more_coverage: int
+    more_actions: int
+    total_actions: int
     hidden: int
     tally: Tally
     plans: list[Expanded]
@@ -96,8 +112,11 @@ class ThreeValues:
     now: str
 
 
-def panel(actor: Actor, incident: Incident) -> Panel:
-    """The incident's containment, as far as the actor's accounts reach; the rest is counted."""
+def panel(actor: Actor, incident: Incident, *, most: int | None = MOST) -> Panel:
+    """The incident's containment, as far as the actor's accounts reach; the rest is counted.
+
+    At most so many rows of each kind, open targets and new actions first; None for all of them.
+    """
 
     def is_seen(account: str) -> bool:
         if account not in seen:
@@ -118,16 +137,26 @@ def panel(actor: Actor, incident: Incident) -> Panel:
             1 for action in actions if approvals.may_approve(action, actor).allowed and _waits(action)
         ),
         hidden=len(everything) - len(rows),
-        coverage=rows,
-        tally=Tally(
-            total=len(rows),
-            contained=sum(1 for row in rows if not row.is_open),
-            open=sum(1 for row in rows if row.is_open),
-        ),
+        coverage=rows[:most],
+        more_coverage=len(rows) - len(rows[:most]),
+        tally=_tally(rows),
         suggestions=[one for one in offered if one.is_first],
         others=[one for one in offered if not one.is_first],
-        actions=entries(actions),
+        actions=entries(actions[:most]),
+        more_actions=len(actions) - len(actions[:most]),
+        total_actions=len(actions),
         every=_soonest(actions),
+    )
+
+
+def _tally(rows: list[covering.Row]) -> Tally:
+    required = [row for row in rows if row.is_required]
+    is_open = sum(1 for row in required if row.is_open)
+    return Tally(
+        required=len(required),
+        contained=len(required) - is_open,
+        open=is_open,
+        not_required=len(rows) - len(required),
     )
 
 
@@ -142,7 +171,13 @@ def _waits(action: Action) -> bool:
 
 def entries(actions: Iterable[Action]) -> list[Entry]:
     """Actions as lines of a list; needs `action.reverts` for undos only."""
-    return [Entry(action=action, title=planning.title_of(action), says=_says(action)) for action in actions]
+    return [_entry(action) for action in actions]
+
+
+def _entry(action: Action) -> Entry:
+    title = planning.title_of(action)
+    target = str(action.target.get("id", ""))
+    return Entry(action=action, title=title, name=title.removesuffix(target).strip(), says=_says(action))
 
 
 def every(view: ActionView) -> int:

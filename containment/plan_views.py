@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from cases import access, overview
 from cases.models import Action, Incident
-from containment import approvals, in_force, requiring
+from containment import approvals, in_force, pages, requiring
 from containment.presentation import present
 from containment.queries import actions_of
 from identity.actors import Actor
@@ -22,6 +23,8 @@ from lib import clock, fragments
 from lib.errors import AppError, Invalid
 
 REASON_LENGTH = 2000
+MOST_PLANS = 20
+"""Plans that one page shows to be approved: as many as a person reads before the first has run out."""
 
 
 @signed_in
@@ -32,13 +35,30 @@ def approve_waiting(request: HttpRequest, ref: str) -> HttpResponse:
     if request.method == "POST":
         return _approve_picked(request, actor, incident)
     waiting = _waiting(actor, incident)
+    shown = waiting[:MOST_PLANS]
     context = {
         "incident": incident,
         "head": overview.head(actor, incident, tab="containment"),
-        "views": [present(action, actor) for action in waiting],
+        "views": [present(action, actor) for action in shown],
+        "total": len(waiting),
+        "more": len(waiting) - len(shown),
         "is_fresh": is_fresh(request),
     }
     return render(request, "containment/approve.html", context)
+
+
+@require_safe
+@signed_in
+def everything(request: HttpRequest, ref: str) -> HttpResponse:
+    """An incident's containment with every target and every action; it does not ask again by itself."""
+    actor = actor_of(request)
+    incident = access.incident_for(actor, ref)
+    context = {
+        "panel": replace(pages.panel(actor, incident, most=None), every=0),
+        "incident": incident,
+        "head": overview.head(actor, incident, tab="containment"),
+    }
+    return render(request, "containment/incident.html", context)
 
 
 @require_safe

@@ -6,7 +6,10 @@ Everything is derived from the stored plan and the journal; nothing here asks AW
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,24 +25,35 @@ from containment.types import CHANGING, Kind, Plan, Step, plan_of
 from containment.undo import REVERTIBLE
 from identity.actors import Actor
 
+Parts = tuple[str, str, str]
+"""A line in three: what both sides begin with, what differs, what both end with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One row of a side-by-side difference; `kind` is same, removed, added or changed."""
+    """One row of a side-by-side difference; `kind` is same, removed, added or changed.
+
+    Of a changed row `left_parts` and `right_parts` say where within the line it differs. A row of the kind
+    `fold` stands for the equal lines in `folded`, too many to be read one by one.
+    """
 
     kind: str
     left_number: int | None
     left: str
     right_number: int | None
     right: str
+    left_parts: Parts = ("", "", "")
+    right_parts: Parts = ("", "", "")
+    folded: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that the plan changes, from first to last."""
+    """One thing that the plan changes, from first to last; `says` is what that comes to in a few words."""
 
     changes: str
     lines: tuple[Line, ...]
+    says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +133,11 @@ class ActionView:
     undone_by: Action | None
     is_moving: bool
 
+    @property
+    def has_blanks(self) -> bool:
+        """Whether the steps to do by hand hold words that a person has to fill in."""
+        return any(word != "AWS" for line in self.fallback for word in re.findall(r"\b[A-Z]{3,}\b", line))
+
 
 MOVING = frozenset({"proposed", "approved", "applying", "applied", "reverting"})
 
@@ -134,7 +153,7 @@ def present(action: Action, actor: Actor) -> ActionView:
     return ActionView(
         action=action,
         title=f"Undo: {title.lower()}" if action.reverts_id else title,
-        fallback=declared.fallback if declared else (),
+        fallback=_by_hand(declared.fallback, action) if declared else (),
         sentences=plan.changes if plan else (),
         warnings=plan.warnings if plan else (),
         changes=tuple(_changes(plan)) if plan else (),
@@ -221,22 +240,39 @@ def _can_undo(action: Action, plan: Plan | None, rows: list[Row], reversion: Act
 def _changes(plan: Plan) -> Iterable[Change]:
     first: dict[str, Any] = {}
     last: dict[str, Any] = {}
+    edited: set[str] = set()
     for step in plan.steps:
         if step.kind in CHANGING and step.seen:
             first.setdefault(step.changes, step.was)
             last[step.changes] = _made(step) if step.kind is Kind.CREATE else step.seen.equals
+            if step.kind is Kind.EDIT:
+                edited.add(step.changes)
     for changes, was in first.items():
-        yield Change(changes=changes, lines=tuple(side_by_side(_text(was), _text(last[changes]))))
+        becomes = last[changes]
+        yield Change(
+            changes=changes,
+            lines=tuple(folded(side_by_side(_text(was), _text(becomes)))),
+            says=_comes_to(was, becomes, is_edit=changes in edited),
+        )
+
+
+def _comes_to(was: Any, becomes: Any, *, is_edit: bool) -> str:
+    beside = "; all else in it stays as it is" if is_edit else ""
+    if was is None:
+        return f"not there before{beside}"
+    if becomes is None:
+        return f"taken away{beside}"
+    return beside.removeprefix("; ")
 
 
 def _made(step: Step) -> Any:
-    params = dict(step.call.params) if step.call else {}
-    return {"made by us": params}
+    """What a step makes: the parameters of its call."""
+    return dict(step.call.params) if step.call else {}
 
 
 def _text(value: Any) -> list[str]:
     if value is None:
-        return ["(not there)"]
+        return []
     if isinstance(value, str):
         return [value]
     return json.dumps(_readable(value), indent=2, sort_keys=True, ensure_ascii=False).split("\n")
@@ -271,14 +307,65 @@ def side_by_side(left: list[str], right: list[str]) -> Iterable[Line]:
             yield _line(kind, left, i, right, j)
 
 
+CONTEXT = 3
+"""Equal lines that stay beside a difference."""
+
+FOLDED = 4
+"""So many equal lines are worth folding."""
+
+
+def folded(lines: Iterable[Line]) -> Iterable[Line]:
+    """The rows with long runs of equal ones folded, so that a difference is found in a long policy."""
+    runs = [(kind, list(run)) for kind, run in itertools.groupby(lines, key=lambda line: line.kind == "same")]
+    for number, (is_same, run) in enumerate(runs):
+        head = CONTEXT if number > 0 else 0
+        tail = CONTEXT if number < len(runs) - 1 else 0
+        hidden = run[head : len(run) - tail]
+        if not is_same or len(runs) == 1 or len(hidden) < FOLDED:
+            yield from run
+            continue
+        yield from run[:head]
+        yield Line(kind="fold", left_number=None, left="", right_number=None, right="", folded=tuple(hidden))
+        yield from run[len(run) - tail :]
+
+
 def _line(kind: str, left: list[str], i: int | None, right: list[str], j: int | None) -> Line:
+    was = "" if i is None else left[i]
+    becomes = "" if j is None else right[j]
+    left_parts, right_parts = _parted(was, becomes) if kind == "changed" else (("", "", ""), ("", "", ""))
     return Line(
         kind=kind,
         left_number=None if i is None else i + 1,
-        left="" if i is None else left[i],
+        left=was,
         right_number=None if j is None else j + 1,
-        right="" if j is None else right[j],
+        right=becomes,
+        left_parts=left_parts,
+        right_parts=right_parts,
     )
+
+
+_WORD = re.compile(r"\w+|\W")
+
+
+def _parted(was: str, becomes: str) -> tuple[Parts, Parts]:
+    """Where two lines differ, in whole words. Lines without a word in common differ as a whole."""
+    old, new = _WORD.findall(was), _WORD.findall(becomes)
+    head = _alike(old, new)
+    tail = _alike(old[head:][::-1], new[head:][::-1])
+    if not any(word.isalnum() for word in (*old[:head], *old[len(old) - tail :])):
+        return (was, "", ""), (becomes, "", "")
+    return _three(old, head, tail), _three(new, head, tail)
+
+
+def _three(words: list[str], head: int, tail: int) -> Parts:
+    end = len(words) - tail
+    return "".join(words[:head]), "".join(words[head:end]), "".join(words[end:])
+
+
+def _alike(one: list[str], other: list[str]) -> int:
+    """How many words two lines begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _calls(plan: Plan) -> Iterable[CallView]:
@@ -340,6 +427,46 @@ def _reading(step: Step) -> str:
     if step.kind is Kind.COLLECT:
         return "read and kept as evidence"
     return step.seen.read.name if step.seen else ""
+
+
+_NAMED = {
+    "access_key": "KEY",
+    "bucket": "BUCKET",
+    "eks_cluster": "CLUSTER",
+    "function": "NAME",
+    "image": "IMAGE",
+    "instance": "INSTANCE",
+    "kms_key": "KEY",
+    "role": "ROLE",
+    "secret": "SECRET",
+    "snapshot": "SNAPSHOT",
+    "subnet": "SUBNET",
+    "user": "USER",
+    "vpc": "VPC",
+}
+"""The word by which a fallback names a target of each kind."""
+
+
+def _by_hand(lines: Iterable[str], action: Action) -> tuple[str, ...]:
+    """The steps to do by hand, with what is known filled in, quoted as a shell reads it.
+
+    Names come from alerts, and a person is going to paste these lines.
+    """
+    kind, name = str(action.target.get("type", "")), str(action.target.get("id", ""))
+    if kind == "principal":
+        kind, _, name = name.partition("/")
+    known = {_NAMED[kind]: name} if kind in _NAMED else {}
+    if isinstance(user := action.params.get("user"), str):
+        known["USER"] = user
+    region = str(action.target.get("region", ""))
+    known["PARTITION"] = "aws-cn" if region.startswith("cn-") else "aws"
+    if region.startswith("us-gov-"):
+        known["PARTITION"] = "aws-us-gov"
+    return tuple(re.sub(r"\b[A-Z]+\b", lambda word: _filled(word[0], known), line) for line in lines)
+
+
+def _filled(word: str, known: Mapping[str, str]) -> str:
+    return shlex.quote(known[word]) if word in known else word
 
 
 def _declared(type_id: str) -> Any:

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("automation/holds/<str:ulid>/release", auto_views.hold_release, name="automation-hold-release"),
     path("automation/accounts/<str:account>/mode", auto_views.mode, name="automation-mode"),
     path("incidents/<str:ref>/containment", views.panel, name="incident-containment"),
+    path("incidents/<str:ref>/containment/all", plan_views.everything, name="incident-containment-all"),
     path("incidents/<str:ref>/actions", views.propose, name="action-propose"),
     path("incidents/<str:ref>/approve", plan_views.approve_waiting, name="incident-approve"),
     path("incidents/<str:ref>/coverage", plan_views.require, name="coverage-require"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from cases import words
@@ -92,7 +94,7 @@ def state(word: str, says: str = "") -> SafeString:
         COLOURS.get(word, word),
         " spin" if word == "applying" else "",
         drawing,
-        says or STATE_WORDS.get(word, word.replace("_", " ").capitalize()),
+        says or state_words(word),
     )
 
 
@@ -208,14 +210,19 @@ def moment_ago(at: datetime | None) -> SafeString:
 
 @register.simple_tag
 def when(at: datetime) -> SafeString:
-    """A time in a column whose head says UTC: clock today, date and clock before, then the age."""
+    """A time in a column whose head says UTC: clock today, date and clock before, then the age.
+
+    What is to come says so: `in 6 d`.
+    """
+    is_past = at <= clock.now()
     return format_html(
         '<time class="when" datetime="{0}" title="{1}">{2} '
-        '<span class="rel" data-since="{0}">{3}</span></time>',
+        '<span class="rel" data-since="{0}"{3}>{4}</span></time>',
         iso(at),
         utc(at),
         hms_day(at),
-        age(at),
+        SafeString() if is_past else SafeString(' data-words="ago"'),
+        age(at) if is_past else ago(at),
     )
 
 
@@ -264,6 +271,20 @@ def pretty(document: Any) -> str:
 
 
 @register.filter
+def linked_actions(text: str) -> SafeString:
+    """A note of the executor, in which an action that it names by its id is a link to it."""
+    parts = re.split(r"\b([0-9A-HJKMNP-TV-Z]{26})\b", str(text))
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html('<a href="{}">{}</a>', reverse("action", args=[part]), part) if at % 2 else part,)
+            for at, part in enumerate(parts)
+        ),
+    )
+
+
+@register.filter
 def tail(arn: str) -> str:
     """The part of an ARN that tells resources apart; other text unchanged."""
     text = str(arn)
@@ -280,6 +301,12 @@ def shell_for(status: int) -> str:
 def state_word(status: str) -> str:
     """A status of the queue's filter in the middle of a sentence: `taken`, `in an incident`."""
     return {"acknowledged": "taken", "escalated": "in an incident"}.get(status, status)
+
+
+@register.filter
+def state_words(word: str) -> str:
+    """The usual words of a state, as `state` draws it."""
+    return STATE_WORDS.get(word, word.replace("_", " ").capitalize())
 
 
 @register.filter

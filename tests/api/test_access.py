@@ -151,6 +151,7 @@ PAGES = {
     ("evidence-content", "GET"):     "200 200 200 200 200 200 200 404",
     ("evidence-verify", "POST"):     "403 403 302 302 403 302 403 404",
     ("incident-containment", "GET"): "200 200 200 200 200 200 200 404",
+    ("incident-containment-all", "GET"): "200 200 200 200 200 200 200 404",
     ("action-propose", "POST"):      "403 403 302 302 403 302 403 404",
     ("action", "GET"):               "200 200 200 200 200 200 200 404",
     ("action-approve", "POST"):      "403 403 403 403 302 302 403 404",

@@ -45,19 +45,57 @@ async function ask(region) {
   later(region, Math.max(every, failed));
 }
 
-// Open <details> and the scroll position belong to the reader, not to the server.
+// What the reader did in the region stays: opened details, ticks set or taken away, text typed in.
+function carry(region, made) {
+  for (const details of region.querySelectorAll("details[id]")) {
+    const twin = made.querySelector(`#${CSS.escape(details.id)}`);
+    if (twin) twin.open = details.open;
+  }
+  for (const box of region.querySelectorAll("input[type=checkbox][name]")) {
+    if (box.checked === box.defaultChecked) continue;
+    const named = `input[name="${CSS.escape(box.name)}"][value="${CSS.escape(box.value)}"]`;
+    const places = [...region.querySelectorAll(named)];
+    const twins = made.querySelectorAll(named);
+    if (twins.length === places.length) twins[places.indexOf(box)].checked = box.checked;
+  }
+  for (const field of region.querySelectorAll("textarea[id], input[id]:not([type=checkbox]):not([type=hidden])")) {
+    const twin = field.value === field.defaultValue ? null : made.querySelector(`#${CSS.escape(field.id)}`);
+    if (twin) twin.value = field.value;
+  }
+}
+
+// The control in the new region that is what this one was in the old: the same id, else the same words
+// and the same way in what has the same id around it.
+function twinOf(element, region, made) {
+  if (element.id) return made.querySelector(`#${CSS.escape(element.id)}`);
+  const around = element.closest("[id]");
+  const place = !around || around === region ? made : made.querySelector(`#${CSS.escape(around.id)}`);
+  const tag = element.tagName.toLowerCase();
+  const isAlike = (other) => other.textContent === element.textContent
+    && other.getAttribute("href") === element.getAttribute("href")
+    && other.getAttribute("value") === element.getAttribute("value");
+  return [...(place ?? made).querySelectorAll(tag)].find(isAlike);
+}
+
+// A region that is replaced cannot be a live region itself: what it has to say is told beside it.
+function tell(before, made) {
+  const says = document.getElementById("live-says");
+  if (says && made.dataset.says && made.dataset.says !== before.dataset.says) says.textContent = made.dataset.says;
+}
+
+// The scroll position and the focus belong to the reader, not to the server.
 function swap(region, html, tag) {
   mark("");
-  const open = new Set([...region.querySelectorAll("details[open][id]")].map((details) => details.id));
   const page = new DOMParser().parseFromString(html, "text/html");
   const made = page.getElementById(region.id);
   if (!made) {
     later(region, Number(region.dataset.every || 3));
     return;
   }
-  for (const details of made.querySelectorAll("details[id]")) if (open.has(details.id)) details.open = true;
-  const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+  carry(region, made);
+  const held = region.contains(document.activeElement) ? twinOf(document.activeElement, region, made) : null;
   region.replaceWith(made);
+  tell(region, made);
   // What else the answer brings for another place, as htmx would have taken it.
   for (const other of page.querySelectorAll("[hx-swap-oob][id]")) {
     other.removeAttribute("hx-swap-oob");
@@ -65,7 +103,7 @@ function swap(region, html, tag) {
   }
   if (tag) tags.set(made, tag);
   window.htmx?.process(made);
-  if (focused) document.getElementById(focused)?.focus();
+  held?.focus({ preventScroll: true });
   begin(made);
   followUp(made.id);
 }
