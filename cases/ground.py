@@ -1,13 +1,30 @@
-"""What a detection may ask of the installation: allowed places, where addresses are, known bad ones."""
+"""What a detection may ask of the installation: allowed places, where addresses are, known bad ones.
+
+And whether a call by one of Quell's own roles was Quell's. That stands in journals above, of which this
+package knows nothing: whoever keeps one says so once, when models are loaded (`answered_by`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 from cases import addresses
-from cases.sources.types import Allowed, Place
+from cases.sources.types import Allowed, Place, RoleCall
 from estate import places
 from estate.models import Account, OrganizationalUnit
+from estate.queries import responder_roles
+
+Journal = Callable[[RoleCall], bool]
+"""Whether a call stands in a journal of what Quell sent."""
+
+_journals: list[Journal] = []
+
+
+def answered_by(journal: Journal) -> None:
+    """Ask this journal as well, from now on."""
+    if journal not in _journals:
+        _journals.append(journal)
 
 
 class Standing:
@@ -44,6 +61,11 @@ class Standing:
         """What the account is used for; empty where it is not known."""
         known = self._accounts.get(account)
         return known.environment if known else ""
+
+    def is_misuse(self, call: RoleCall) -> bool:
+        """Whether the role is one of Quell's in that account, and no journal has the call."""
+        is_own = call.role in responder_roles(call.account)
+        return is_own and not any(journal(call) for journal in _journals)
 
     @cached_property
     def _accounts(self) -> dict[str, Account]:

@@ -39,7 +39,9 @@ class ContainmentConfig(AppConfig):
                 says="an action is approved by a person, or by a rule of two, for its present plan",
             ),
         )
-        from containment import approvals, automation, sweeps  # once models are loaded
+        from cases import ground
+        from containment import answering, approvals, automation, sweeps  # once models are loaded
 
         approvals.also_by(automation.authority)
         sweeps.register()
+        ground.answered_by(answering.is_journalled)

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from estate.models import Account
 from identity.actors import Actor, Seat
 from identity.permissions import Permission
+from lib.remembered import Remembered
 
 
 class Duty(StrEnum):
@@ -28,6 +29,10 @@ class RoleLink:
 
     role_arn: str
     external_id: str
+
+
+DEPLOYED = frozenset({"quell-read", "quell-evidence", "quell-contain", "quell-organization"})
+"""What `deploy/roles/` calls the roles; an account's row may name others."""
 
 
 class NotGranted(LookupError):
@@ -56,6 +61,22 @@ def role_link(account: Account, duty: Duty) -> RoleLink:
     if not arns[duty]:
         raise NotGranted(f"account {account.account_id} grants no role to {duty.value}")
     return RoleLink(role_arn=arns[duty], external_id=account.external_id)
+
+
+def responder_roles(account_id: str) -> frozenset[str]:
+    """The names of Quell's own roles in an account, as of a second ago; none where it is not known here."""
+    return _responders.get(account_id, lambda: _roles_of(account_id))
+
+
+_responders: Remembered[frozenset[str]] = Remembered()
+
+
+def _roles_of(account_id: str) -> frozenset[str]:
+    columns = ("read_role", "evidence_role", "contain_role", "organization_role")
+    named = Account.objects.filter(account_id=account_id).values_list(*columns).first()
+    if named is None:
+        return frozenset()
+    return DEPLOYED | {arn.rpartition("/")[2] for arn in named if arn}
 
 
 def accounts_for(actor: Actor) -> QuerySet[Account]:

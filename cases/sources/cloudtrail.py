@@ -102,6 +102,7 @@ def _draft(event: facts.Observed, detection: Detection, ground: Ground) -> Alert
     address, happened = facts.address_of(event), _happened(event)
     place = ground.place_of(address) if address else None
     is_denied = facts.outcome_of(event) == "denied"
+    is_less = is_denied and not detection.is_as_grave_denied
     severity = detection.severity_in(ground.environment_of(account))
     rule, principal = detection.rule, principal_of(event)
     identity = _identity(event, detection, happened)
@@ -112,7 +113,7 @@ def _draft(event: facts.Observed, detection: Detection, ground: Ground) -> Alert
         fingerprint=(ID, account, rule.id, principal),
         title=f"{rule.title}: {name_of(event)}"[:500],
         summary=_summary(event, detection, ground, place),
-        severity=max(severity - LESS, min(LEAST, severity)) if is_denied else severity,
+        severity=max(severity - LESS, min(LEAST, severity)) if is_less else severity,
         type=f"CloudTrail:{detection.name}",
         account=account,
         region=region,

@@ -16,9 +16,9 @@ from urllib.parse import unquote
 
 from cases.decoding import JSON
 from cases.sources import traces
-from cases.sources.reading import at, objects, text, texts
+from cases.sources.reading import at, objects, text, texts, time_or_none
 from cases.sources.sigma import Fact
-from cases.sources.types import Allowed, Ground
+from cases.sources.types import Allowed, Ground, RoleCall
 
 MOST_OF_POLICY = 200_000
 MOST_LISTED = 100
@@ -47,6 +47,15 @@ NARROWING = frozenset(
 ADMIN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(?:AdministratorAccess|IAMFullAccess)")
 ADMIN_PORTS = (22, 3389, 5985, 5986, 445, 1433, 3306, 5432, 6379, 9200, 27017)
 """Ports for whoever runs a machine or its data, not for the world."""
+
+
+SESSION = re.compile(
+    r"arn:[a-z-]+:sts::(?P<account>\d{12}):assumed-role/(?P<role>[\w+=,.@-]{1,64})/(?P<session>[\w+=,.@-]{1,64})"
+)
+DRAWING = ("AssumeRole", "GetFederationToken", "GetSessionToken")
+"""Calls that a trail calls read-only, and that give out credentials."""
+
+LOOKING = ("BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Search", "Select", "Simulate")
 
 
 class Observed(dict[str, JSON]):
@@ -186,6 +195,42 @@ def words_for(allowed: Allowed) -> str:
     return " and ".join(filter(None, parts))
 
 
+def outside_journal(event: JSON) -> bool:
+    """Whether a role of the responder's own changed something, or tried to, without an action behind it."""
+    ground = _ground(event)
+    if ground is None or is_by_aws(event) or not _may_change(event):
+        return False
+    call = role_call(event)
+    return call is not None and ground.is_misuse(call)
+
+
+def role_call(event: JSON) -> RoleCall | None:
+    """Which session of which role called; None where it was none."""
+    identity = at(event, "userIdentity")
+    found = SESSION.fullmatch(text(identity, "arn", most=400))
+    if text(identity, "type") != "AssumedRole" or found is None:
+        return None
+    return RoleCall(
+        account=found["account"],
+        role=found["role"],
+        session=found["session"],
+        source_identity=text(identity, "sessionContext", "sourceIdentity"),
+        operation=text(event, "eventName"),
+        at=time_or_none(event, "eventTime"),
+    )
+
+
+def _may_change(event: JSON) -> bool:
+    """Whether a call is more than a look. A dry run changes nothing; drawing further sessions is no look."""
+    if text(event, "errorCode", most=200).endswith("DryRunOperation"):
+        return False
+    name = text(event, "eventName")
+    if name.startswith(DRAWING):
+        return True
+    told = at(event, "readOnly")
+    return not told if isinstance(told, bool) else not name.startswith(LOOKING)
+
+
 FACTS: Mapping[str, Fact] = MappingProxyType(
     {
         "quell.bad_address": bad_address,
@@ -197,6 +242,7 @@ FACTS: Mapping[str, Fact] = MappingProxyType(
         "quell.is_root": is_root,
         "quell.other_user": names_other_user,
         "quell.outcome": outcome_of,
+        "quell.outside_journal": outside_journal,
         "quell.sign_in": sign_in,
         "quell.source_country": source_country,
         "quell.world_ports": world_ports,

@@ -52,6 +52,21 @@ class Allowed:
     networks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RoleCall:
+    """A call that a session of a role made and that may change something, as a trail tells it.
+
+    `account` is the role's own; `operation` is the name in the trail, which may differ from the API's.
+    """
+
+    account: str
+    role: str
+    session: str
+    source_identity: str
+    operation: str
+    at: datetime | None
+
+
 class Ground(Protocol):
     """What a detection may ask of the installation while it reads a document."""
 
@@ -66,6 +81,9 @@ class Ground(Protocol):
 
     def environment_of(self, account: str) -> str:
         """`production`, `sandbox` …; empty for an account that is not known."""
+
+    def is_misuse(self, call: RoleCall) -> bool:
+        """Whether the role is one of the responder's own, and the responder did not make this call."""
 
 
 class Nowhere:
@@ -84,6 +102,10 @@ class Nowhere:
     def environment_of(self, account: str) -> str:
         del account
         return ""
+
+    def is_misuse(self, call: RoleCall) -> bool:
+        del call
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases.sources.types import Allowed, Place
+from cases.sources.types import Allowed, Place, RoleCall
 
 PRODUCTION, SANDBOX = "111122223333", "444455556666"
 
@@ -28,6 +28,9 @@ class Ground:
 
     def environment_of(self, account: str) -> str:
         return {PRODUCTION: "production", SANDBOX: "sandbox"}.get(account, "")
+
+    def is_misuse(self, call: RoleCall) -> bool:
+        return call.role == "quell-contain" and call.session != "INC-2026-0001-01KXAMPLE"
 
 
 GROUND = Ground()

@@ -46,6 +46,17 @@ DEPLOY: Event = {
         "attributes": {"mfaAuthenticated": "false", "creationDate": "2026-11-20T08:00:00Z"},
     },
 }
+
+
+def responder(session: str, *, role: str = "quell-contain", source: str = "quell-01KXAMPLE") -> Event:
+    """A session of one of Quell's own roles."""
+    issuer = {**DEPLOY["sessionContext"]["sessionIssuer"], "userName": role}
+    issuer["arn"] = f"arn:aws:iam::{PRODUCTION}:role/{role}"
+    context = {**DEPLOY["sessionContext"], "sessionIssuer": issuer, "sourceIdentity": source}
+    arn = f"arn:aws:sts::{PRODUCTION}:assumed-role/{role}/{session}"
+    return {**DEPLOY, "arn": arn, "sessionContext": context}
+
+
 AWS: Event = {"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}
 
 
@@ -349,6 +360,10 @@ RULES: dict[str, tuple[Event, Event]] = {
     "resolver-logs-deleted": (
         call("route53resolver", "DeleteResolverQueryLogConfig", {"resolverQueryLogConfigId": "rqlc-0a"}),
         call("route53resolver", "ListResolverQueryLogConfigs"),
+    ),
+    "responder-role-misused": (
+        call("iam", "CreateUser", {"userName": "x"}, userIdentity=responder("mallory")),
+        call("iam", "UpdateAccessKey", {"userName": "x"}, userIdentity=responder("INC-2026-0001-01KXAMPLE")),
     ),
     "role-trusts-outside": (
         call("iam", "UpdateAssumeRolePolicy", {"roleName": "r", "policyDocument": policy({"AWS": FOREIGN})}),

@@ -6,6 +6,7 @@ Beside what Sigma defines, a rule may have a section `quell`::
       severity: {production: 75, sandbox: 45, default: 60}   # by what the account is used for
       per: hour              # one alert for each principal and hour, not one for each event
       outcomes: [done]       # of done, denied, failed: of which calls it speaks
+      denied: as-grave       # what was denied is as grave as what was done, not less
 
 Ours speak of calls that were done or denied unless they say otherwise, an operator's of every call. The
 type of an alert is `CloudTrail:` and the name of its rule's file.
@@ -29,7 +30,7 @@ from cases.sources.sigma import MOST_BYTES, Book, Event, Rule, RuleRefused, comp
 OWN = Path(__file__).parent
 OUTCOMES = frozenset({"done", "denied", "failed"})
 HAPPENED = frozenset({"done", "denied"})
-SECTION = frozenset({"severity", "per", "outcomes"})
+SECTION = frozenset({"severity", "per", "outcomes", "denied"})
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 DEFAULT = "default"
 MOST_FILES = 2_000
@@ -44,6 +45,7 @@ class Detection:
     severities: Mapping[str, int]
     is_hourly: bool
     outcomes: frozenset[str]
+    is_as_grave_denied: bool = False
 
     def severity_in(self, environment: str) -> int:
         """How grave it is in an account that is used for this; an account not known is like most."""
@@ -129,6 +131,7 @@ def _detection(path: Path, usual: frozenset[str]) -> Detection:
         severities=_severities(path.name, rule.more.get("severity", {})),
         is_hourly=_is_hourly(path.name, rule.more.get("per", "event")),
         outcomes=_outcomes(path.name, rule.more.get("outcomes"), usual),
+        is_as_grave_denied=_is_as_grave(path.name, rule.more.get("denied", "less")),
     )
 
 
@@ -154,6 +157,12 @@ def _is_hourly(file: str, said: Any) -> bool:
     if said not in ("event", "hour"):
         raise RuleRefused(f"{file}: `per` is event or hour")
     return bool(said == "hour")
+
+
+def _is_as_grave(file: str, said: Any) -> bool:
+    if said not in ("less", "as-grave"):
+        raise RuleRefused(f"{file}: `denied` is less or as-grave")
+    return bool(said == "as-grave")
 
 
 def _outcomes(file: str, said: Any, usual: frozenset[str]) -> frozenset[str]:
