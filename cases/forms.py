@@ -118,6 +118,9 @@ class CloseForm(forms.Form):
         max_length=4000, strip=True, error_messages={"required": "Write one sentence on how it ended."}
     )
     keep_reason = forms.CharField(max_length=500, required=False, strip=True)
+    keep_until = forms.DateField(
+        required=False, error_messages={"invalid": "Give a date such as 2026-12-24."}
+    )
 
     def __init__(self, data: object, *, kept: list[str], standing: int) -> None:
         """`kept` are the actions ticked to stay in force, of `standing` that need a decision."""
@@ -128,7 +131,7 @@ class CloseForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if len(self._kept) < self._standing:
             raise forms.ValidationError(
-                "Decide about every action that is in force: keep it here, or undo it first."
+                "Decide about every action that is in force: keep it here, undo it, or hand it over first."
             )
         if self._kept and not cleaned.get("keep_reason"):
             self.add_error("keep_reason", "Say why they stay in force.")

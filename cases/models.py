@@ -468,6 +468,8 @@ class TopicSubscription(models.Model):
 class Action(models.Model):
     """One measure on one target. Written by `containment` only, its status only through `move`.
 
+    `keeper` is whose it is to look again at `review_at`, since somebody decided that it stays; closing an
+    incident decides that too (`cases.triage`). `incident` changes only when it is handed over.
     `owner`, `lease_until` and `fence` say which worker holds it; every journal write carries both
     owner and fence. `due_at` is when a worker should look at it next.
     """
@@ -506,6 +508,7 @@ class Action(models.Model):
     reverted_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     review_at = models.DateTimeField(null=True)
+    keeper = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     reverts = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reversions")
     owner = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True)

@@ -8,9 +8,10 @@ caller's business (`cases.access`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Greatest
@@ -39,6 +40,11 @@ from lib.errors import Conflict, Invalid
 PHASES = list(Phase)
 STOPPING = ("source", "technique", "destination")
 """Categories of actions that stop something: an incident is not closed over them by accident."""
+
+LONGEST_KEPT = timedelta(days=90)
+"""For how long a containment stays in force without anybody looking at it again."""
+
+MOST_NAMED = 5
 
 PLAIN = ("title", "summary", "kind", "tlp", "impact")
 """Columns of an incident that hold only words, changed by `amend`."""
@@ -396,23 +402,33 @@ def close(
     at: datetime,
     keep: Iterable[str] = (),
     keep_reason: str = "",
+    keep_until: datetime | None = None,
+    keeper: Person | None = None,
 ) -> None:
     """Close with a verdict and a resolution.
 
     Raises `Conflict` while an action that stops something is in force, or about to be, and is not
-    named (by ULID) in `keep`, for which a reason is needed.
+    named (by ULID) in `keep`, for which a reason is needed. What is kept is looked at again at
+    `keep_until`, else at its own review date, by the keeper: without one the incident's owner, or who closes.
     """
     if not resolution.strip():
         raise Invalid("Say how it ended.", pointer="/resolution")
     phase, keep = Phase(incident.status), set(keep)
     if keep and not keep_reason.strip():
         raise Invalid("Say why these actions stay in force.", pointer="/keep_reason")
+    if keep_until is not None and not at < keep_until <= at + LONGEST_KEPT:
+        raise Invalid("The next review lies within the next 90 days.", pointer="/keep_until")
+    if keeper is not None:
+        _check_member(keeper, incident.team, pointer="/keeper")
+    # Taken before the incident's row, as workers do, so that nobody waits in a circle.
+    incident.actions.filter(ulid__in=keep).update(updated_at=at)
     values = {"status": Phase.CLOSED, "verdict": verdict, "resolution": resolution.strip()}
     is_open = Q(status=phase) & ~Q(status=Phase.CLOSED)
     _change_incident(
         incident, is_open, values, at=at, refusal="It is closed already, or has changed meanwhile."
     )
-    _decide(incident, keep=keep, reason=keep_reason.strip(), by=by, at=at)
+    whose = keeper or incident.owner or _person(by)
+    _decide(incident, keep=keep, reason=keep_reason.strip(), until=keep_until, keeper=whose, by=by, at=at)
     _tell(incident, kind="closed", title=f"Closed: {verdict.value}", detail=resolution.strip(), by=by, at=at)
     _leave(incident, phase=phase, to=Phase.CLOSED, by=by, at=at)
     _reached(incident, MilestoneKind.CLOSED, by=by, at=at)
@@ -520,22 +536,52 @@ def _leave(incident: Incident, *, phase: Phase, to: Phase, by: Actor, at: dateti
         _reached(incident, done, by=by, at=at)
 
 
-def _decide(incident: Incident, *, keep: set[str], reason: str, by: Actor, at: datetime) -> None:
-    """Write down what stays in force; refuse what nobody decided about."""
+def _decide(
+    incident: Incident,
+    *,
+    keep: set[str],
+    reason: str,
+    until: datetime | None,
+    keeper: Person | None,
+    by: Actor,
+    at: datetime,
+) -> None:
+    """Write down what stays in force, until when and whose it is; refuse what nobody decided about."""
     standing = undecided(incident)
-    if open_ones := [action for action in standing if action.ulid not in keep]:
-        named = ", ".join(f"{action.type} ({action.ulid})" for action in open_ones[:5])
-        raise Conflict(f"In force and without a decision to keep or lift: {named}")
+    if left := [action for action in standing if action.ulid not in keep]:
+        raise Conflict(_left(left))
     for action in standing:
+        mine = action.review_at if action.review_at and action.review_at > at else None
+        review = until or mine or at + settings.QUELL_REVIEW_AFTER
+        Action.objects.filter(pk=action.pk).update(review_at=review, keeper=keeper, updated_at=at)
+        whose = f", by {keeper.name}" if keeper else ""
         _tell(
             incident,
             kind="kept",
-            title=f"Kept in force: {action.type}",
+            title=f"Kept in force, looked at again {review:%Y-%m-%d %H:%M} UTC{whose}: {_named(action)}",
             detail=reason,
             by=by,
             at=at,
             links={"action": action.ulid},
         )
+
+
+def _person(by: Actor) -> Person | None:
+    return Person.objects.filter(pk=by.person_id).first() if by.person_id else None
+
+
+def _left(actions: list[Action]) -> str:
+    """What still needs a decision, and which decisions there are."""
+    named = ", ".join(f"{_named(action)} ({action.ulid}, {action.status})" for action in actions[:MOST_NAMED])
+    more = f" and {len(actions) - MOST_NAMED} more" if len(actions) > MOST_NAMED else ""
+    return (
+        f"In force and without a decision: {named}{more}. "
+        "Keep each with a reason, undo it, or hand it over to another incident."
+    )
+
+
+def _named(action: Action) -> str:
+    return f"{action.type} on {str(action.target.get('id', 'its target'))[:200]}"
 
 
 def _tell(

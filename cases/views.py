@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -298,6 +298,7 @@ def close(request: HttpRequest, ref: str) -> HttpResponse:
             resolution=form.cleaned_data["resolution"],
             keep=[action.ulid for action in standing if action.ulid in request.POST.getlist("keep")],
             keep_reason=form.cleaned_data["keep_reason"],
+            keep_until=_end_of(form.cleaned_data["keep_until"]),
             by=actor,
             at=clock.now(),
         )
@@ -439,6 +440,11 @@ def _stated(form: MilestoneForm, incident: Incident, actor: Actor) -> bool:
         form.add_error("at" if refused.pointer == "/at" else None, refused.detail)
         return False
     return True
+
+
+def _end_of(day: date | None) -> datetime | None:
+    """The last second of a day, in UTC."""
+    return datetime.combine(day, time(23, 59, 59), tzinfo=UTC) if day else None
 
 
 def _back_to(request: HttpRequest, ref: str, *, said: str) -> HttpResponse:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from cases.access import permits
-from cases.models import Action
-from cases.words import ActionStatus
+from cases.models import Action, Incident
+from cases.words import ActionStatus, Phase
 from containment import guardrails, journal, planning, voiding
 from containment.actions import UnknownType, action_type
 from containment.journal import Story
@@ -206,8 +207,15 @@ def lock(action: Action, at: datetime) -> None:
 
 
 def demand_waiting(action: Action, plan_hash: str, at: datetime) -> None:
-    """Raise unless the locked action waits for a decision about the plan with this hash."""
+    """Raise unless the locked action waits for a decision about the plan with this hash.
+
+    The incident's row is held too: whoever closes it has decided about all that may start. An undo may be
+    approved after that as well, since it only takes away.
+    """
     _demand_status(action)
+    is_open = Incident.objects.filter(pk=action.incident_id).exclude(status=Phase.CLOSED)
+    if action.reverts_id is None and is_open.update(reopened=F("reopened")) != 1:
+        raise Conflict("The incident is closed; reopen it before acting.")
     if plan_hash != action.plan_hash:
         raise OtherPlan
     if action.expires_at and at > action.expires_at:

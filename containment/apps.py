@@ -14,6 +14,7 @@ class ContainmentConfig(AppConfig):
         guards.register(
             *guards.append_only("containment_approval"),
             *guards.append_only("containment_coveragechoice"),
+            *guards.append_only("containment_handover"),
             *approval_guards.all_guards(),
             *automation_guards.all_guards(),
             guards.Guard(
@@ -38,10 +39,21 @@ class ContainmentConfig(AppConfig):
                 ),
                 says="an action is approved by a person, or by a rule of two, for its present plan",
             ),
+            guards.Guard(
+                table="cases_action",
+                event="UPDATE",
+                name="handed_over",
+                when=(
+                    "NEW.incident_id <> OLD.incident_id AND NOT EXISTS (SELECT 1 FROM containment_handover h "
+                    "WHERE h.action_id = NEW.id AND h.source_id = OLD.incident_id "
+                    "AND h.to_id = NEW.incident_id)"
+                ),
+                says="an action changes its incident only by being handed over",
+            ),
         )
         from cases import ground
         from containment import answering, approvals, automation, sweeps  # once models are loaded
 
         approvals.also_by(automation.authority)
-        sweeps.register()
         ground.answered_by(answering.is_journalled)
+        sweeps.register()

@@ -103,7 +103,7 @@ def _ask(
 
 def _hold(incident: Incident) -> None:
     """Take the incident's row until the transaction ends, without changing it."""
-    Incident.objects.filter(pk=incident.pk).update(ref=F("ref"))
+    Incident.objects.filter(pk=incident.pk).update(reopened=F("reopened"))
 
 
 def _reaches(actor: Actor, permission: Permission, incident: Incident, one: Suggestion) -> bool:

@@ -24,8 +24,11 @@ from notify import outbox
 TAKING_PART = frozenset({StepState.APPLIED, StepState.INTENT, StepState.UNKNOWN, StepState.WAITING})
 
 
-def ring(action: Action, *, kind: str, text: str, severity: int = 90) -> None:
-    """Ring who may act on it: the responders and leads of the incident's team. Inside a transaction."""
+def ring(action: Action, *, kind: str, text: str, severity: int = 90, first: int | None = None) -> None:
+    """Ring who may act on it: the responders and leads of the incident's team. Inside a transaction.
+
+    Of these only the person `first`, while that one is among them.
+    """
     incident = Incident.objects.get(pk=action.incident_id)
     people = people_who_may(
         Permission.CONFIRM_ACTIONS,
@@ -39,7 +42,7 @@ def ring(action: Action, *, kind: str, text: str, severity: int = 90) -> None:
         title=text[:300],
         link=f"/actions/{action.ulid}",
         severity=severity,
-        to=[person.pk for person in people],
+        to=[first] if first in {person.pk for person in people} else [person.pk for person in people],
         key=ring_key(action, kind, text),
         at=clock.now(),
     )
@@ -100,8 +103,14 @@ def _stated(incident: Incident, *, evidence: str) -> None:
 
 
 def no_longer_contained(action: Action, reason: str) -> None:
-    """Withdraw "contained" when an action that it rested on no longer holds. Inside a transaction."""
+    """Withdraw "contained" when an action that it rested on no longer holds. Inside a transaction.
+
+    In an incident that handed the action over and is open still, as well: what held there does so no more.
+    """
     _withdrawn(Incident.objects.get(pk=action.incident_id), reason)
+    earlier = Incident.objects.filter(handed_away__action=action).exclude(pk=action.incident_id)
+    for incident in earlier.exclude(status="closed").distinct().order_by("pk"):
+        _withdrawn(incident, reason)
 
 
 def recheck(*, since: datetime) -> int:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.db.models import Q
+
 from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment.models import CoverageChoice, Watch
@@ -145,9 +147,13 @@ class _Need:
 
 
 def coverage(incident: Incident) -> list[Row]:
-    """All tainted targets of an incident, open ones first. Four queries."""
+    """All tainted targets of an incident, open ones first. Four queries.
+
+    What was handed over to another incident still contains what it contained here.
+    """
+    answering = _answering_for(incident)
     actions = list(
-        Action.objects.filter(incident=incident, reverts__isnull=True).order_by("requested_at", "pk")
+        Action.objects.filter(answering, reverts__isnull=True).distinct().order_by("requested_at", "pk")
     )
     needs = _needs(incident, actions)
     chosen = _chosen(incident)
@@ -161,6 +167,11 @@ def contained_since(incident: Incident) -> datetime | None:
     rows = [row for row in coverage(incident) if row.is_required]
     known = [row.since for row in rows if row.since]
     return max(known) if known and len(known) == len(rows) else None
+
+
+def _answering_for(incident: Incident) -> Q:
+    """The actions of an incident and those that it handed over."""
+    return Q(incident=incident) | Q(hand_overs__source=incident)
 
 
 def _needs(incident: Incident, actions: list[Action]) -> dict[_Key, _Need]:
@@ -218,7 +229,8 @@ def _of_actions(actions: list[Action]) -> Iterator[tuple[_Key, _Need]]:
 
 def _of_watches(incident: Incident) -> Iterator[tuple[_Key, _Need]]:
     """What a principal was found to have made or got after it had been contained."""
-    for watch in Watch.objects.filter(action__incident=incident).select_related("action").order_by("pk"):
+    concerned = Action.objects.filter(_answering_for(incident))
+    for watch in Watch.objects.filter(action__in=concerned).select_related("action").order_by("pk"):
         kind, _, name = watch.principal.partition("/")
         users = frozenset({name} if kind == "user" else ())
         roles = frozenset({name} if kind == "role" else ())

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from audit.models import AuditEvent, AuditHead
 from audit.record import record
@@ -125,13 +125,14 @@ def _of_dismissal(event: AuditEvent, *, at: datetime) -> Iterator[Hold]:
 
 
 def _of_undo(event: AuditEvent, *, at: datetime) -> Iterator[Hold]:
-    """Of what automation did, the finding that led to it; of a person's action, its incident's findings."""
+    """Of what automation did, the finding that led to it; of a person's action, its incidents' findings."""
     original = Action.objects.select_related("incident").filter(ulid=event.details.get("reverts")).first()
     if original is None:
         return
     thing = thing_of(original.target)
     findings = set(AutoMatch.objects.filter(action=original).values_list("finding", flat=True))
-    findings |= {finding_of(alert) for alert in Alert.objects.filter(incident=original.incident_id)}
+    where = Q(incident=original.incident_id) | Q(incident__handed_away__action=original)
+    findings |= {finding_of(alert) for alert in Alert.objects.filter(where)}
     for finding in sorted(findings):
         yield Hold(
             team_id=original.incident.team_id,

@@ -13,6 +13,7 @@ from audit.record import record
 from cases import timeline
 from cases.access import actions_for, permits
 from cases.models import Action
+from cases.triage import LONGEST_KEPT
 from cases.words import IN_FORCE, ActionStatus
 from containment import consequences, planning
 from containment.models import Watch
@@ -24,7 +25,6 @@ from lib.errors import Conflict, Forbidden, Invalid
 from notify import outbox
 
 HOLDING = (Category.SOURCE, Category.TECHNIQUE, Category.DESTINATION, Category.ERADICATION)
-LONGEST = timedelta(days=90)
 MOST = 500
 REVIEW_DUE = "action.review-due"
 TROUBLED = (ActionStatus.UNKNOWN, ActionStatus.PARTIAL, ActionStatus.CONFLICT)
@@ -100,7 +100,7 @@ def held(actor: Actor, actions: list[Action], *, at: datetime) -> list[Held]:
 
 
 def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetime) -> Action:
-    """Let an action stay in force until a later review, with a reason.
+    """Let an action stay in force until a later review, with a reason; it is the person's to look at then.
 
     Raises `Forbidden` without the right to confirm, `Invalid` for no reason or a date that is past or more
     than ninety days away, `Conflict` when it is not in force any more.
@@ -111,11 +111,11 @@ def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetim
         raise Forbidden("Keeping a containment needs the role responder or lead.")
     if not reason.strip():
         raise Invalid("Say why it stays in force.", pointer="/reason")
-    if not at < until <= at + LONGEST:
+    if not at < until <= at + LONGEST_KEPT:
         raise Invalid("The next review lies within the next 90 days.", pointer="/until")
     with transaction.atomic():
         in_force = Action.objects.filter(HOLDS, pk=action.pk)
-        changed = in_force.update(review_at=until, updated_at=at)
+        changed = in_force.update(review_at=until, keeper=by.person_id, updated_at=at)
         if not changed:
             raise Conflict(f"It is {action.status}, not in force.")
         timeline.add(
@@ -135,7 +135,7 @@ def keep(*, action: Action, until: datetime, reason: str, by: Actor, at: datetim
             on=("action", action.ulid),
             details={"until": until.isoformat(), "incident": action.incident.ref},
         )
-    action.refresh_from_db(fields=["review_at", "updated_at"])
+    action.refresh_from_db(fields=["review_at", "keeper", "updated_at"])
     return action
 
 
@@ -148,7 +148,7 @@ def ring_overdue() -> None:
     for action, text in texts.items():
         if consequences.ring_key(action, REVIEW_DUE, text) not in rung:
             with transaction.atomic():
-                consequences.ring(action, kind=REVIEW_DUE, text=text, severity=40)
+                consequences.ring(action, kind=REVIEW_DUE, text=text, severity=40, first=action.keeper_id)
 
 
 def _due_words(action: Action) -> str:
@@ -187,7 +187,9 @@ def _held(actions: list[Action], *, places: Mapping[int, int], at: datetime) -> 
 
 
 def _standing(actions: QuerySet[Action]) -> QuerySet[Action]:
-    return actions.filter(HOLDS).select_related("incident", "requested_by").order_by("review_at", "pk")
+    return (
+        actions.filter(HOLDS).select_related("incident", "requested_by", "keeper").order_by("review_at", "pk")
+    )
 
 
 def _order_of_lifting(actions: list[Action]) -> dict[int, int]:

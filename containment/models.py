@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from cases.models import Action
 from containment.approval_models import ApprovalCall, GlassReview, TierPolicy, Voiding
+from containment.handing_models import HandOver
 from containment.watch_models import CoverageChoice, Watch
 from identity.models import Person
 from lib import clock
@@ -16,6 +17,7 @@ __all__ = [
     "ApprovalCall",
     "CoverageChoice",
     "GlassReview",
+    "HandOver",
     "Lock",
     "Step",
     "StepState",

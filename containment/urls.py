@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from containment import approval_views, auto_views, plan_views, views
+from containment import approval_views, auto_views, handing_views, plan_views, views
 
 urlpatterns: list[URLPattern] = [
     path("automation", auto_views.page, name="automation"),
@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<str:ref>/coverage", plan_views.require, name="coverage-require"),
     path("in-force", plan_views.in_force_page, name="in-force"),
     path("actions/<str:ulid>/keep", plan_views.keep, name="action-keep"),
+    path("actions/<str:ulid>/hand-over", handing_views.hand_over, name="action-hand-over"),
     path("actions/<str:ulid>", views.action, name="action"),
     path("actions/<str:ulid>/approve", views.approve, name="action-approve"),
     path("actions/<str:ulid>/reject", views.reject, name="action-reject"),

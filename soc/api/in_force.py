@@ -1,4 +1,4 @@
-"""What is in force over the API: listed, kept until a later review; lifting is `actions/{id}/revert`."""
+"""What is in force over the API: listed, kept, handed over; lifting is `actions/{id}/revert`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cases.access import action_for
-from containment import in_force
+from containment import handing_over, in_force
 from containment.in_force import Held
 from identity.permissions import Permission
 from identity.requests import actor_of
 from lib import clock
 from lib.errors import Forbidden, Invalid
-from soc.api import bodies
+from soc.api import bodies, people
 from soc.api.actions import ActionOut, shown
 from soc.api.bodies import Strict
 from soc.api.pagination import CursorPage
@@ -29,6 +29,13 @@ class KeepIn(Strict):
     """Until when it stays at least, within 90 days, and why."""
 
     until = serializers.DateTimeField()
+    reason = serializers.CharField(max_length=2000)
+
+
+class HandOverIn(Strict):
+    """The reference of the incident that answers for it from now on, and why."""
+
+    incident = serializers.CharField(max_length=20)
     reason = serializers.CharField(max_length=2000)
 
 
@@ -52,6 +59,7 @@ class InForceOut(serializers.Serializer[Any]):
     lift = serializers.IntegerField()
     is_overdue = serializers.BooleanField()
     review_at = serializers.DateTimeField(allow_null=True)
+    keeper = people.PersonOut(allow_null=True, help_text="whose review that is, once somebody decided")
     applied_at = serializers.DateTimeField(allow_null=True)
     verified_at = serializers.DateTimeField(allow_null=True)
     confirmed_at = serializers.DateTimeField(allow_null=True)
@@ -106,6 +114,27 @@ class Keep(APIView):
         return Response(shown(in_force.keep(action=action, by=actor, at=clock.now(), **asked)))
 
 
+class HandOver(APIView):
+    """Handing an action over, for people."""
+
+    permissions_needed = {"POST": None}
+
+    @extend_schema(operation_id="actions_hand_over", request=HandOverIn, responses=ActionOut)
+    def post(self, request: Request, ulid: str) -> Response:
+        """Let another open incident of the team answer for it; a second time changes nothing.
+
+        409 when it is not in force, is being undone, or was handed over to yet another one meanwhile.
+        """
+        actor = actor_of(request)
+        if actor.kind != "person":
+            raise Forbidden("Handing a containment over is for people.")
+        action = action_for(actor, ulid)
+        asked = bodies.valid(HandOverIn, request.data)
+        to = handing_over.taker_for(actor, action, asked["incident"])
+        moved = handing_over.hand_over(action=action, to=to, reason=asked["reason"], by=actor, at=clock.now())
+        return Response(shown(moved))
+
+
 def _held(one: Held) -> dict[str, Any]:
     action = one.action
     names = "type category tier status target alarm review_at applied_at verified_at confirmed_at"
@@ -116,5 +145,6 @@ def _held(one: Held) -> dict[str, Any]:
         "quiet": one.quiet,
         "lift": one.lift,
         "is_overdue": one.is_overdue,
+        "keeper": people.shown(action.keeper),
         "requested_by": action.requested_label,
     }

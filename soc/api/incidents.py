@@ -155,6 +155,12 @@ class IncidentChange(Strict):
         child=serializers.CharField(max_length=26), required=False, help_text="actions that stay in force"
     )
     keep_reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    keep_until = serializers.DateTimeField(
+        required=False, help_text="when what is kept is looked at again, within 90 days"
+    )
+    keeper = serializers.CharField(
+        max_length=26, required=False, help_text="whose that is: id of a person, or `me`"
+    )
 
 
 class MilestoneIn(Strict):
@@ -424,7 +430,7 @@ def _action(action: Action) -> dict[str, Any]:
 @transaction.atomic
 def _change(incident: Incident, said: dict[str, Any], *, by: Actor) -> None:
     at = clock.now()
-    closing = ("verdict", "resolution", "keep", "keep_reason")
+    closing = ("verdict", "resolution", "keep", "keep_reason", "keep_until", "keeper")
     if said.get("status") != Phase.CLOSED and (stray := [name for name in closing if name in said]):
         raise Invalid("Goes with the status closed only.", pointer=f"/{stray[0]}")
     plain = {name: said[name] for name in triage.PLAIN if name in said}
@@ -453,6 +459,8 @@ def _close(incident: Incident, said: dict[str, Any], *, by: Actor) -> None:
         at=clock.now(),
         keep=said.get("keep", ()),
         keep_reason=said.get("keep_reason", ""),
+        keep_until=said.get("keep_until"),
+        keeper=people.named(said.get("keeper"), by=by, pointer="/keeper"),
     )
 
 

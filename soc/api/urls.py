@@ -68,6 +68,7 @@ urlpatterns: list[URLPattern] = [
     path("glass-reviews/<str:ulid>", approvals.OneReview.as_view(), name="api-glass-review"),
     path("actions/<str:ulid>/revert", actions.Revert.as_view(), name="api-action-revert"),
     path("actions/<str:ulid>/keep", in_force.Keep.as_view(), name="api-action-keep"),
+    path("actions/<str:ulid>/hand-over", in_force.HandOver.as_view(), name="api-action-hand-over"),
     path("in-force", in_force.InForce.as_view(), name="api-in-force"),
     path("automation", automation.Overview.as_view(), name="api-automation"),
     path("automation/stop", automation.Stop.as_view(), name="api-automation-stop"),

@@ -98,6 +98,7 @@ API = {
     ("api-action-revert", "POST"):       "403 403 409 409 403 409 403 404 409 404 403",  # nothing in force yet  # noqa: E501
     ("api-in-force", "GET"):             "200 200 200 200 200 200 200 200 200 200 403",
     ("api-action-keep", "POST"):         "403 403 403 409 403 409 403 404 403 403 403",  # nothing in force yet  # noqa: E501
+    ("api-action-hand-over", "POST"):    "403 403 403 409 403 409 403 404 403 403 403",
     # One switch for the installation: any team's responder pulls it, any team's lead resets it.
     ("api-automation", "GET"):           "200 200 200 200 200 200 200 200 200 200 403",
     ("api-automation-stop", "POST"):     "403 403 403 200 403 200 403 200 403 403 403",
@@ -161,6 +162,8 @@ PAGES = {
     ("coverage-require", "POST"):    "403 403 403 302 403 302 403 404",
     ("in-force", "GET"):             "200 200 200 200 200 200 200 200",
     ("action-keep", "POST"):         "403 403 403 409 403 409 403 404",  # nothing in force yet
+    ("action-hand-over", "GET"):     "403 403 403 409 403 409 403 404",
+    ("action-hand-over", "POST"):    "403 403 403 409 403 409 403 404",
     ("action-reject", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-revoke", "POST"):       "403 403 403 403 302 302 403 404",
     ("action-break-glass", "POST"):  "403 403 403 302 403 302 403 404",
@@ -420,6 +423,8 @@ def body_of(name: str, site: Site) -> Any:
             "noticed_at": f"{at:%Y-%m-%d %H:%M:%S}",
             "severity": "medium",
         },
+        "api-action-hand-over": {"incident": site.incident.ref, "reason": "it goes on there"},
+        "action-hand-over": {"incident": site.incident.ref, "reason": "it goes on there"},
         "api-action-keep": {"until": (at + timedelta(days=1)).isoformat(), "reason": "still hunting"},
         "api-automation-rules": AUTO_RULE_BODY | {"expires_at": (at + timedelta(days=30)).isoformat()},
         "api-automation-rule": {"version": 1, "min_severity": 80},
