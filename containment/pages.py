@@ -14,13 +14,16 @@ from containment import coverage as covering
 from containment.models import StepState
 from containment.named_plans import Expanded, named_plans
 from containment.presentation import MOVING, ActionView, StepView
-from containment.queries import actions_of
+from containment.queries import briefly_of
 from containment.suggesting import Suggestion, suggestions
 from identity.actors import Actor
 from identity.permissions import Permission
 
 MOST = 30
 """Actions, and coverage rows, of an incident's panel; the page with all of them is one click away."""
+
+MOST_PLANS = 20
+"""Plans that are read and approved at once: as many as a person reads before the first has run out."""
 
 SOON = 1
 WATCHED = 3
@@ -72,6 +75,14 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The plans that somebody may approve now, first asked first, and how many more wait behind them."""
+
+    first: list[Action]
+    more: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """An incident's containment. `every`: seconds until it is worth asking again, or 0.
 
@@ -88,7 +99,7 @@ class Panel:
     suggestions: list[Suggestion]
     others: list[Suggestion]
     actions: list[Entry]
-    waiting: int
+    waiting: Waiting
     may_decide: bool
     every: int
 
@@ -126,16 +137,14 @@ def panel(actor: Actor, incident: Incident, *, most: int | None = MOST) -> Panel
     seen: dict[str, bool] = {}
     everything = covering.coverage(incident)
     rows = [row for row in everything if is_seen(row.account)]
-    actions = [action for action in actions_of(incident) if is_seen(action.target.get("account", ""))]
+    actions = [action for action in briefly_of(incident) if is_seen(action.target.get("account", ""))]
     is_open = incident.status != "closed"
     offered = [one for one in suggestions(incident) if is_seen(one.target["account"])] if is_open else []
     plans = [_seen_of(plan, is_seen) for plan in named_plans(incident)] if is_open else []
     return Panel(
         may_decide=is_open and actor.kind == "person" and actor.may(Permission.CONFIRM_ACTIONS),
         plans=[plan for plan in plans if plan.actions or plan.asked],
-        waiting=sum(
-            1 for action in actions if approvals.may_approve(action, actor).allowed and _waits(action)
-        ),
+        waiting=waiting_for(actor, reversed(actions)),
         hidden=len(everything) - len(rows),
         coverage=rows[:most],
         more_coverage=len(rows) - len(rows[:most]),
@@ -165,8 +174,16 @@ def _seen_of(plan: Expanded, is_seen: Callable[[str], bool]) -> Expanded:
     return replace(plan, actions=tuple(one for one in plan.actions if is_seen(one.target["account"])))
 
 
-def _waits(action: Action) -> bool:
-    return action.status in approvals.WAITING
+def waiting_for(actor: Actor, actions: Iterable[Action]) -> Waiting:
+    """What of these waits for this person; needs `action.incident`.
+
+    Whether a plan can be approved is asked of the database for each, so only as many are asked about as are
+    read at once. Those behind them are counted by the person's role alone.
+    """
+    found = [one for one in actions if one.status in approvals.WAITING and approvals.may_decide(one, actor)]
+    asked = found[:MOST_PLANS]
+    first = [one for one in asked if approvals.may_approve(one, actor).allowed]
+    return Waiting(first=first, more=len(found) - len(asked) if first else 0)
 
 
 def entries(actions: Iterable[Action]) -> list[Entry]:

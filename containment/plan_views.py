@@ -15,7 +15,7 @@ from cases import access, overview
 from cases.models import Action, Incident
 from containment import approvals, in_force, pages, requiring
 from containment.presentation import present
-from containment.queries import actions_of
+from containment.queries import BULKY, actions_of
 from identity.actors import Actor
 from identity.permissions import Permission
 from identity.requests import NotFresh, actor_of, is_fresh, signed_in, to_sign_in
@@ -23,8 +23,6 @@ from lib import clock, fragments
 from lib.errors import AppError, Invalid
 
 REASON_LENGTH = 2000
-MOST_PLANS = 20
-"""Plans that one page shows to be approved: as many as a person reads before the first has run out."""
 
 
 @signed_in
@@ -35,13 +33,11 @@ def approve_waiting(request: HttpRequest, ref: str) -> HttpResponse:
     if request.method == "POST":
         return _approve_picked(request, actor, incident)
     waiting = _waiting(actor, incident)
-    shown = waiting[:MOST_PLANS]
     context = {
         "incident": incident,
         "head": overview.head(actor, incident, tab="containment"),
-        "views": [present(action, actor) for action in shown],
-        "total": len(waiting),
-        "more": len(waiting) - len(shown),
+        "views": [present(action, actor) for action in _whole(waiting.first)],
+        "more": waiting.more,
         "is_fresh": is_fresh(request),
     }
     return render(request, "containment/approve.html", context)
@@ -141,12 +137,17 @@ def _approve_picked(request: HttpRequest, actor: Actor, incident: Incident) -> H
     return HttpResponseRedirect(reverse("incident-containment", args=[incident.ref]) + "#actions")
 
 
-def _waiting(actor: Actor, incident: Incident) -> list[Action]:
+def _waiting(actor: Actor, incident: Incident) -> pages.Waiting:
     """What waits in this incident and this actor may approve, first asked first."""
     visible = access.actions_for(actor).filter(pk__in=actions_of(incident).values("pk"))
-    waiting = visible.filter(status__in=approvals.WAITING).select_related("incident", "requested_by")
-    found = waiting.order_by("requested_at", "pk")
-    return [action for action in found if approvals.may_approve(action, actor).allowed]
+    waiting = visible.filter(status__in=approvals.WAITING).select_related("incident")
+    return pages.waiting_for(actor, waiting.defer(*BULKY).order_by("requested_at", "pk"))
+
+
+def _whole(actions: list[Action]) -> list[Action]:
+    """The same actions with everything that is shown of one."""
+    found = Action.objects.filter(pk__in=[action.pk for action in actions])
+    return list(found.select_related("incident", "requested_by").order_by("requested_at", "pk"))
 
 
 def _moment(text: str) -> datetime:

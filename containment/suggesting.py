@@ -86,6 +86,7 @@ def in_order(found: Iterable[Suggestion]) -> list[Suggestion]:
 def asked_for(incident: Incident) -> set[str]:
     """The keys of what was asked for already and has not ended. One query."""
     actions = Action.objects.filter(incident=incident, reverts__isnull=True).exclude(status__in=ENDED)
+    actions = actions.only("type", "target", "params")
     return {key_of(action.type, action.target, action.params) for action in actions}
 
 
