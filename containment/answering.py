@@ -51,16 +51,17 @@ def is_journalled(call: RoleCall) -> bool:
 
 
 def _action_of(call: RoleCall) -> Action | None:
-    """The action that a session names, if it names it as we do: in its name and as its source identity."""
+    """The action that a session names, at the end of its name and as its source identity.
+
+    The incident in the name is left alone: an action may have been handed over since.
+    """
     named = NAMED.fullmatch(call.session)
     if named is None:
         return None
     action = Action.objects.select_related("incident").filter(ulid=named["ulid"]).first()
-    if action is None:
+    if action is None or call.source_identity not in ("", Names.of(action).source_identity):
         return None
-    ours = Names.of(action)
-    is_ours = call.session == ours.session and call.source_identity in ("", ours.source_identity)
-    return action if is_ours else None
+    return action
 
 
 def _reads(action: Action) -> frozenset[str]:

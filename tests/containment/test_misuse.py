@@ -180,6 +180,16 @@ def test_what_was_put_back_when_a_call_was_refused_is_ours_too(world: World) -> 
     assert alerts() == []
 
 
+def test_an_action_that_was_handed_over_since_is_ours_too(world: World) -> None:
+    action = applied(world, "iam.deactivate-access-key")
+    (event,) = [one for one in ours(world) if one["eventName"] == "UpdateAccessKey"]
+    named = json.loads(json.dumps(event).replace(action.incident.ref, "INC-2025-0001"))
+
+    take_in(named)
+
+    assert alerts() == []
+
+
 def test_the_trail_of_lambda_and_s3_names_operations_otherwise(world: World) -> None:
     throttled = applied(world, "lambda.throttle-function")
     blocked = applied(world, "s3.block-public-access")
