@@ -11,6 +11,7 @@ Beside that stand a few calls of the process itself, which collect what others d
 from __future__ import annotations
 
 import os
+import re
 import threading
 from base64 import b64encode
 from collections import OrderedDict
@@ -297,7 +298,14 @@ def _client(*, service: str, region: str, once: bool) -> Any:
                 _clients[key] = boto.client(service, region_name=region, config=_ONCE if once else _READS)
             except UnknownServiceError as unknown:
                 raise AwsError("UnknownService", str(unknown)) from unknown
+            if endpoint():
+                _clients[key].meta.events.register("before-sign.s3-control", _without_account)
         return _clients[key]
+
+
+def _without_account(request: Any, **_: Any) -> None:
+    """S3's control plane has the account in its host's name, which only the real AWS's names resolve for."""
+    request.url = re.sub(r"^(https?://)\d{12}\.", r"\1", request.url)
 
 
 def _method(client: Any, operation: str) -> str:

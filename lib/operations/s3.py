@@ -48,4 +48,8 @@ OPERATIONS: dict[str, Need] = {
     "s3:PutBucketVersioning": Need(actions=("s3:PutBucketVersioning",), resources=_BUCKET),
     "s3:PutObjectLegalHold": Need(actions=("s3:PutObjectLegalHold",), resources=_OBJECTS),
     "s3:PutPublicAccessBlock": Need(actions=("s3:PutBucketPublicAccessBlock",), resources=_BUCKET),
+    # Of the account; these are asked of S3's control plane.
+    "s3control:DeletePublicAccessBlock": Need(actions=("s3:PutAccountPublicAccessBlock",)),
+    "s3control:GetPublicAccessBlock": Need(actions=("s3:GetAccountPublicAccessBlock",)),
+    "s3control:PutPublicAccessBlock": Need(actions=("s3:PutAccountPublicAccessBlock",)),
 }
