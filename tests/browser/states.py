@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
+
 from cases import evidence
 from cases.models import Action, Incident
 from cases.words import ActionStatus
-from containment import approvals, auto_rules, glass, in_force, planning, sweeps, tiers
+from containment import approvals, auto_rules, automation, glass, in_force, planning, sweeps, tiers
 from containment.auto_rules import Wording
+from containment.automation_models import Hold
 from lib import clock
 from lib.aws import AwsError
 from tests import make
@@ -27,6 +30,7 @@ from tests.containment.world import REGION, SHIPPING, Death, World, dying
 KEY, ISOLATE, SESSIONS = "iam.deactivate-access-key", "ec2.isolate-instance", "iam.revoke-role-sessions"
 DENIED = AwsError("AccessDenied", "with an explicit deny in a service control policy", status=403)
 LAKE = "777788889999"
+CROWD = 40
 LONG = "a-name-that-somebody-chose-when-nobody-thought-of-screens-" * 3
 
 Target = Mapping[str, Any]
@@ -349,3 +353,56 @@ def _long_policy(world: World, bucket: str) -> None:
     ]
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     world.admin("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+def crowd(world: World) -> None:
+    """Many things that automation leaves alone, and as many notices for a lead."""
+    for number in range(CROWD):
+        at = clock.now() - timedelta(minutes=number)
+        Hold.objects.create(
+            team=make.team(),
+            account=SHIPPING,
+            thing=f"user/{LONG[: 20 + number]}",
+            finding="UnauthorizedAccess:IAMUser/InstanceCredentialExfiltration.OutsideAWS",
+            cause=f"alert:{number}",
+            reason="dismissed as benign",
+            placed_by="analyst",
+            placed_at=at,
+        )
+        make.inbox_item(
+            world.approves,
+            title=f"{number + 1}. {LONG[: 40 + 3 * number]}",
+            detail="A plan waits for your approval." if number % 3 else "",
+            severity=20 + 2 * number,
+        )
+
+
+def stop_automation(world: World) -> None:
+    """Somebody pulls the switch."""
+    auto_rules.stop(reason="The scanner is being replaced.", by=world.asks, at=clock.now())
+
+
+def open_breaker(world: World) -> None:
+    """The switch is reset, and then a rule spends more than its budget."""
+    auto_rules.resume(reason="Replaced.", by=world.approves, at=clock.now(), is_fresh=True)
+    rule = auto_rules.rules_for(world.approves).filter(approved_by__isnull=False).get()
+    with transaction.atomic():
+        assert automation.open_breaker(rule, f"{rule.name} wanted a sixth action in an hour", at=clock.now())
+
+
+def reject_one(world: World, panel: str) -> None:
+    """Somebody else turns down a plan of the incident that a panel shows."""
+    action = Action.objects.filter(incident__ref=panel.split("/")[2], status=ActionStatus.PLANNED).earliest(
+        "pk"
+    )
+    other = world.also_approves
+    assert other
+    approvals.reject(action=action, reason="Not this one.", by=other, at=clock.now())
+
+
+def approve_at(world: World, page: str) -> None:
+    """Somebody else approves the plan that a page shows."""
+    action = Action.objects.get(ulid=page.rpartition("/")[2])
+    other = world.also_approves
+    assert other
+    approvals.approve(action=action, plan_hash=action.plan_hash, by=other, at=clock.now(), is_fresh=True)
