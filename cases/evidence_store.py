@@ -46,16 +46,21 @@ def keep(chunks: Iterable[bytes]) -> Kept:
 
     Raises `TooLarge`, `OSError`, and whatever `chunks` raises; nothing is kept then.
     """
-    incoming = _directory() / "incoming"
-    incoming.mkdir(mode=0o700, exist_ok=True)
-    part = incoming / ids.ulid()
+    part = incoming() / ids.ulid()
     try:
         kept = _write(part, chunks)
-        _clear_left_overs(incoming, than=part)
+        _clear_left_overs(part.parent, than=part)
         _place(part, kept)
     finally:
         part.unlink(missing_ok=True)
     return kept
+
+
+def incoming() -> Path:
+    """The directory of what is not kept yet; whatever lies there for a day is cleared away."""
+    directory = _directory() / "incoming"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
 
 
 def open_checked(sha256: str) -> Iterator[bytes]:

@@ -34,7 +34,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: hosts, cookies, forms and bodies that Django itself refuses."""
     log.info("request.refused", extra={"kind": type(exception).__name__})
     if isinstance(exception, RequestDataTooBig):
-        return answer(request, status=413, detail="The body is larger than this server accepts.")
+        return answer(request, status=413, detail=problems.too_large(exception))
     return answer(request, status=400, detail="The request could not be understood.")
 
 

@@ -309,6 +309,11 @@ WHITENOISE_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+FILE_UPLOAD_HANDLERS = [
+    "soc.uploads.Capped",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "soc.uploads.Incoming",
+]
 
 # --- REST ------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def _of_django(exception: Exception) -> Problem | None:
     if isinstance(exception, PermissionDenied):
         return Problem(status=403, detail="Your role does not allow this.")
     if isinstance(exception, RequestDataTooBig):
-        return Problem(status=413, detail="The body is larger than this server accepts.")
+        return Problem(status=413, detail=too_large(exception))
     if isinstance(exception, SuspiciousOperation | UnreadablePostError):
         return Problem(status=400, detail="The request could not be read.")
     if isinstance(exception, OperationalError):
@@ -136,6 +136,11 @@ def _of_django(exception: Exception) -> Problem | None:
             status=503, detail="The database did not answer in time.", headers={"Retry-After": "1"}
         )
     return None
+
+
+def too_large(exception: RequestDataTooBig) -> str:
+    """What a sender is told of a body that is too long; of a file how long it may be."""
+    return str(getattr(exception, "says", "The body is larger than this server accepts."))
 
 
 def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
