@@ -17,7 +17,7 @@ from cases.access import incidents_for, permits
 from cases.models import Action, Incident
 from cases.words import ActionStatus, Phase
 from containment import consequences, planning
-from containment.in_force import HOLDS
+from containment.in_force import HOLDING, HOLDS
 from containment.models import HandOver
 from identity.actors import Actor
 from identity.permissions import Permission
@@ -58,6 +58,12 @@ def may_hand_over(action: Action, actor: Actor) -> bool:
     return actor.person_id is not None and permits(
         actor, Permission.CONFIRM_ACTIONS, team=action.incident.team_id, account=action.target["account"]
     )
+
+
+def is_offered(action: Action, actor: Actor) -> bool:
+    """Whether handing this action over is worth offering to the actor as it stands."""
+    is_held = action.status in SETTLED and action.category in HOLDING and action.reverts_id is None
+    return is_held and may_hand_over(action, actor)
 
 
 def takers(actor: Actor, action: Action) -> QuerySet[Incident]:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from cases import access, overview
 from cases.models import Action
-from containment import approvals, asking, in_force, pages, undo
+from containment import approvals, asking, handing_over, in_force, pages, undo
 from containment.models import Watch
 from containment.presentation import present
 from containment.queries import actions_of
@@ -176,6 +176,7 @@ def _action(request: HttpRequest, actor: Actor, found: Action) -> dict[str, Any]
         "every": pages.every(view),
         "is_fresh": is_fresh(request),
         "may_plan": may_plan,
+        "may_hand_over": handing_over.is_offered(found, actor),
         "waits": found.status in approvals.WAITING,
         "quiet": in_force.quiet_words(Watch.objects.filter(action=found).first(), clock.now()),
         **pages.answers(view),

@@ -157,8 +157,9 @@ def test_on_the_page_one_chooses_among_open_incidents_and_comes_back_to_closing(
     assert (done.status_code, done["Location"]) == (302, closing)
     assert action.ulid not in client.get(closing).content.decode()
     assert world.fresh(action).incident == other
-    listed = client.get(reverse("in-force")).content.decode()
-    assert reverse("action-hand-over", args=[action.ulid]) in listed
+    for page in (reverse("in-force"), reverse("action", args=[action.ulid])):
+        assert address in client.get(page).content.decode()
+        assert address not in make.browser(make.person("viewer")).get(page).content.decode()
 
 
 def test_what_cannot_take_it_is_refused(world: World, action: Action, other: Incident) -> None:
