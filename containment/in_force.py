@@ -17,6 +17,7 @@ from cases.triage import LONGEST_KEPT
 from cases.words import IN_FORCE, ActionStatus
 from containment import consequences, planning
 from containment.models import Watch
+from containment.queries import BULKY
 from containment.types import Category
 from identity.actors import Actor
 from identity.permissions import Permission
@@ -67,7 +68,7 @@ def holdings(actor: Actor, *, at: datetime, only: str = "") -> Holdings:
     everything = _standing(actions_for(actor))
     due, alarming = everything.filter(review_at__lte=at), everything.filter(ALARMING)
     chosen = {"overdue": due, "alarms": alarming}.get(only, everything)
-    found = list(chosen[:MOST])
+    found = list(chosen.defer(*BULKY)[:MOST])
     rows = _held(found, places=_order_of_lifting(found), at=at)
     rows.sort(
         key=lambda row: (not _is_alarming(row.action), not row.is_overdue, row.action.incident.ref, row.lift)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,6 +24,7 @@ from lib import clock, fragments
 from lib.errors import AppError, Invalid
 
 REASON_LENGTH = 2000
+ROWS = 100
 
 
 @signed_in
@@ -60,15 +62,26 @@ def everything(request: HttpRequest, ref: str) -> HttpResponse:
 @require_safe
 @signed_in
 def in_force_page(request: HttpRequest) -> HttpResponse:
-    """Everything that Quell holds in AWS, within the reader's accounts."""
+    """Everything that Quell holds in AWS, within the reader's accounts, so many rows at once."""
     actor, now = actor_of(request), clock.now()
     only = request.GET.get("only", "")
-    held = in_force.holdings(actor, at=now, only=only if only in ("overdue", "alarms") else "")
-    context = {"held": held, "only": only, "may_keep": actor.may(Permission.CONFIRM_ACTIONS), "now": now}
+    only = only if only in ("overdue", "alarms") else ""
+    held = in_force.holdings(actor, at=now, only=only)
+    page = Paginator(held.rows, ROWS).get_page(request.GET.get("page"))
+    context = {
+        "held": held,
+        "page": page,
+        "only": only,
+        "may_keep": actor.may(Permission.CONFIRM_ACTIONS),
+        "now": now,
+    }
     if not fragments.is_partial(request, "in-force"):
         return render(request, "containment/in_force.html", context)
-    states = [(row.action.ulid, row.action.status, row.action.alarm, row.quiet) for row in held.rows]
-    tag = fragments.tag_of(states, [row.action.review_at for row in held.rows], held.overdue, only)
+    shown = [
+        (row.action.ulid, row.action.status, row.action.alarm, row.quiet, row.action.review_at)
+        for row in page
+    ]
+    tag = fragments.tag_of(shown, held.every, held.overdue, held.alarms, only, page.number)
     response = fragments.unchanged(request, tag)
     if response is None:
         response = render(request, "containment/_in_force.html", context)

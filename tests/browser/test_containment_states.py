@@ -98,6 +98,21 @@ def test_automation_says_why_nothing_starts(desk: Open, world: World) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_the_second_person_finds_what_to_decide(desk: Open, world: World, size: str) -> None:
+    seen = states.reviewed(world) | states.automated(world)
+    window = desk("/in-force", login="other-lead", viewport=SIZES[size])
+    for state, button in (
+        ("reviews", "It was justified"),
+        ("policy", "Put version 2 into force"),
+        ("automation", "Approve version 1"),
+    ):
+        window.open(seen[state])
+        expect(window.page.get_by_role("button", name=button).first).to_be_visible()
+        _keep(window.page, f"second-{state}-{size}.png")
+        assert [*looking.too_wide(window.page), *looking.unnamed(window.page)] == []
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_a_full_inbox_and_many_holds_fit(desk: Open, world: World, size: str) -> None:
     states.automated(world)
     states.crowd(world)
