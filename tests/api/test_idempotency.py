@@ -522,7 +522,7 @@ def test_the_schema_names_the_header_where_it_counts() -> None:
 
     assert takes == {
         "alerts_create", "alerts_batch", "ingest", "incidents_create", "incident_actions_create",
-        "actions_revert",
+        "actions_revert", "incident_plans_ask",
     }  # fmt: skip
     created = told["paths"]["/api/v1/incidents"]["post"]["responses"]["201"]
     assert created["headers"]["Idempotency-Replayed"]["schema"]["enum"] == ["true"]

@@ -13,7 +13,7 @@ from django.test import Client
 
 from audit.models import AuditEvent
 from cases import triage
-from cases.models import Action
+from cases.models import Action, Incident
 from cases.words import ActionStatus, Verdict
 from containment import asking, automation, holds, planning, sweeps
 from containment.automation_models import AutoRule, Hold
@@ -282,6 +282,17 @@ def test_a_plan_asked_for_again_with_the_same_key_is_answered_as_the_first_time(
     assert (first.status_code, second.status_code) == (201, 201)
     assert second.json() == first.json()
     assert Action.objects.count() == len(first.json()["results"])
+
+
+def test_a_repeat_tells_nothing_to_whom_may_not_see_it_any_more(world: World) -> None:
+    alert(world, incident=world.incident)
+    path = f"/api/v1/incidents/{world.incident.ref}/plans/{PLAN}"
+    client = make.browser(world.asks)
+    given: dict[str, Any] = {"content_type": "application/json", "headers": {"Idempotency-Key": "one"}}
+    assert client.post(path, "{}", **given).status_code == 201
+    Incident.objects.filter(pk=world.incident.pk).update(is_restricted=True)
+
+    assert problem(client.post(path, "{}", **given)) == (404, "not-found")
 
 
 def test_nothing_of_a_plan_is_asked_for_when_one_of_it_cannot(
