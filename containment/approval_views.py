@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from cases import access
-from containment import approvals, glass, planning, tiers
+from containment import approvals, glass, pages, planning, tiers
 from identity.requests import NotFresh, actor_of, is_fresh, signed_in, to_sign_in
 from lib import clock
 from lib.errors import Invalid
@@ -105,7 +105,7 @@ def policy(request: HttpRequest) -> HttpResponse:
     context = {
         "present": present,
         "grid": tiers.grid(present.tiers),
-        "versions": tiers.versions(),
+        "versions": [(one, pages.tier_changes(one.tiers, now=present.tiers)) for one in tiers.versions()],
         "may": tiers.may_change(actor),
         "person": actor.person_id,
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cases.access import permits
 from cases.models import Action, Incident
 from cases.words import IN_FORCE, ActionStatus
-from containment import approvals, planning, preflight
+from containment import approvals, planning, preflight, tiers
 from containment import coverage as covering
 from containment.models import StepState
 from containment.named_plans import Expanded, named_plans
@@ -121,6 +121,26 @@ class ThreeValues:
     was: str
     made: str
     now: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierChange:
+    """What a version of the policy makes of a tier at a place, where that differs from what holds now."""
+
+    place: str
+    tier: str
+    was: int
+    becomes: int
+
+
+def tier_changes(proposed: tiers.Tiers, *, now: tiers.Tiers) -> list[TierChange]:
+    """Everything that would be different; a tier that a version does not name stays what it is called."""
+    return [
+        TierChange(place=place, tier=tier, was=was, becomes=becomes)
+        for (place, before), (_, after) in zip(tiers.grid(now), tiers.grid(proposed), strict=True)
+        for (tier, was), (_, becomes) in zip(before, after, strict=True)
+        if was != becomes
+    ]
 
 
 def panel(actor: Actor, incident: Incident, *, most: int | None = MOST) -> Panel:

@@ -245,9 +245,13 @@ def reviewed(world: World) -> dict[str, str]:
                 by=other,
                 at=clock.now(),
             )
-    for reason, becomes in (("Staging holds copies of production now.", 2), ("And so does development.", 2)):
+    delivered = tiers.in_force().tiers
+    for reason, place in (
+        ("Staging holds copies of production now.", "staging"),
+        ("And so does development; sandboxes are only ever ours.", "development"),
+    ):
         tiers.propose(
-            tiers={"staging": {"1": becomes, "2": 2}, "staging:critical": {"1": 2, "2": 3}},
+            tiers={**delivered, place: {"1": 2, "2": 3}},
             reason=reason,
             by=lead,
             at=clock.now(),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.urls import reverse
 
 from containment import tiers
 from containment.models import TierPolicy
@@ -126,3 +128,21 @@ def test_sql_cannot_decide_ones_own_version_nor_change_one(lead: Actor) -> None:
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement, values)
     assert TierPolicy.objects.get().ulid == policy.ulid
+
+
+def test_who_decides_about_a_version_reads_what_it_would_change(lead: Actor) -> None:
+    """Also what it leaves out: a place that is not named goes back to what its tiers are called."""
+    made(lead, {"production": {"1": 2}, "sandbox": {"2": 1}, "sandbox:critical": {"2": 1}})
+    address = reverse("tier-policy")
+
+    page = make.browser(make.person("lead", login="other")).get(address).content.decode()
+
+    shown = " ".join(page.partition("What it changes")[2].partition("</table>")[0].split())
+    assert re.findall(
+        r'<th scope="row">([^<]+)</th><td class="num">(\d)</td><td class="num"><b>(\d)', shown
+    ) == [
+        ("Production, tier 1", "1", "2"),
+        ("Production, critical, tier 1", "2", "1"),
+    ]
+    assert shown.count("lower") == 1
+    assert "Put version 1 into force" in page
