@@ -179,15 +179,13 @@ def sleep_past(moment: datetime) -> None:
 
 @pytest.fixture(scope="module")
 def enforcing() -> Iterator[EnforcingSimulator]:
-    """The enforcing simulator, to which the product's own AWS clients are pointed."""
+    """The enforcing simulator; `blocked` points the product's own AWS clients to it."""
     try:
         running = EnforcingSimulator().start()
     except NotInstalledError as error:
         pytest.skip(f"the enforcing simulator is not installed: {error}")
-    before = {name: os.environ.get(name) for name in _environment(running.url, ROOT_KEY)}
     yield running
     running.stop()
-    _restore(before)
 
 
 @pytest.fixture
@@ -208,11 +206,14 @@ def blocked(db: None, enforcing: EnforcingSimulator) -> Iterator[Blocked]:
         )
         made = Blocked(url=enforcing.url, world=world)
         hub = _responders(made)
-        os.environ.update(_environment(enforcing.url, hub))
+        wanted = _environment(enforcing.url, hub)
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
         aws._clients.clear()
         aws.forget_sessions()
         yield made
-        aws._clients.clear()
+        # Other tests of the same module ask the other simulated AWS.
+        _restore(before)
         aws.forget_sessions()
 
 
