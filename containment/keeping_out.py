@@ -23,8 +23,6 @@ KEEP_OUT = "quell:do-not-contain"
 """The tag of what no containment may touch, whatever its value."""
 
 NO_ENTITY = ("NoSuchEntity",)
-SUBNET_SHUT = "vpc.isolate-subnet"
-WITHIN = "ec2:DescribeInstances"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +129,72 @@ WITHOUT: Mapping[str, str] = {
 """Kinds whose tags are not looked at, and why."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """What a type cuts off with its target: a read, and a JMESPath to the ids of those with the tag.
+
+    `params` gives none where the plan at hand cuts off nothing else.
+    """
+
+    what: str
+    read: str
+    params: Callable[[Context, Plan], Mapping[str, Any] | None]
+    tagged: str
+
+
+def _in_subnet(ctx: Context, plan: Plan) -> Mapping[str, Any]:
+    del plan
+    inside = {"Name": "subnet-id", "Values": [ctx.target.id]}
+    return {"Filters": [inside, {"Name": "tag-key", "Values": [KEEP_OUT]}]}
+
+
+def _cluster(ctx: Context, plan: Plan) -> Mapping[str, Any] | None:
+    """The cluster that the plan changes in place of the one database."""
+    del ctx
+    named = (step.call.params.get("DBClusterIdentifier") for step in plan.steps if step.call)
+    return next(({"DBClusterIdentifier": name} for name in named if name), None)
+
+
+def _in_cluster(ctx: Context, plan: Plan) -> Mapping[str, Any] | None:
+    found = _cluster(ctx, plan)
+    return found and {"Filters": [{"Name": "db-cluster-id", "Values": [found["DBClusterIdentifier"]]}]}
+
+
+_CARRIES_IT = f"[?TagList[?Key=='{KEEP_OUT}']]"
+INSIDE: Mapping[str, tuple[Inside, ...]] = {
+    "vpc.isolate-subnet": (
+        Inside(
+            what="instance",
+            read="ec2:DescribeInstances",
+            params=_in_subnet,
+            tagged="Reservations[].Instances[].InstanceId",
+        ),
+    ),
+    "rds.isolate-instance": (
+        Inside(
+            what="cluster",
+            read="rds:DescribeDBClusters",
+            params=_cluster,
+            tagged=f"DBClusters{_CARRIES_IT}.DBClusterIdentifier",
+        ),
+        Inside(
+            what="database",
+            read="rds:DescribeDBInstances",
+            params=_in_cluster,
+            tagged=f"DBInstances{_CARRIES_IT}.DBInstanceIdentifier",
+        ),
+    ),
+}
+"""By type: what else must not carry the tag."""
+
+
 def reads_for(declared: type[ActionType]) -> tuple[str, ...]:
     """The reads that finding out needs beside a type's own; none for evidence, which is taken anywhere."""
     if declared.tier == 0:
         return ()
     own = TAGS.get(declared.target)
     found = [own.read] if own else []
-    if declared.id == SUBNET_SHUT:
-        found.append(WITHIN)
+    found += [one.read for one in INSIDE.get(declared.id, ())]
     whose = ("user", "role") if _takes_a_principal(declared) else BY_PRINCIPAL.get(declared.target, ())
     return (*found, *(TAGS[kind].read for kind in whose))
 
@@ -146,9 +202,9 @@ def reads_for(declared: type[ActionType]) -> tuple[str, ...]:
 def kept_out(declared: type[ActionType], plan: Plan, ctx: Context, *, is_ours: Callable[[str], bool]) -> str:
     """What of a plan carries the tag, in a sentence; empty where nothing does.
 
-    Looked at are the target and every user and role that the plan changes or its parameters name in
-    accounts that the estate has (`is_ours`). Raises whatever a read raises: what cannot be read is not
-    known to be free.
+    Looked at are the target, what is cut off with it, and every user and role that the plan changes or its
+    parameters name in accounts that the estate has (`is_ours`). Raises whatever a read raises: what
+    cannot be read is not known to be free.
     """
     if declared.tier == 0:
         return ""
@@ -156,7 +212,8 @@ def kept_out(declared: type[ActionType], plan: Plan, ctx: Context, *, is_ours: C
         tags: Any = select(keys, ctx.read(read))
         if KEEP_OUT in (tags or []):
             return f"{what} carries the tag {KEEP_OUT}"
-    return _within(plan, ctx) if declared.id == SUBNET_SHUT else ""
+    said = (_inside(one, plan, ctx) for one in INSIDE.get(declared.id, ()))
+    return next((one for one in said if one), "")
 
 
 def _of_target(plan: Plan, ctx: Context) -> Iterator[tuple[str, Read, str]]:
@@ -207,16 +264,15 @@ def _named(ctx: Context) -> Iterator[tuple[str, str, str]]:
                     yield account_in(arn), known, name_of(arn)
 
 
-def _within(plan: Plan, ctx: Context) -> str:
-    """The first tagged instance of a subnet that is to be shut."""
-    service, _, operation = WITHIN.partition(":")
-    inside = [
-        {"Name": "subnet-id", "Values": [ctx.target.id]},
-        {"Name": "tag-key", "Values": [KEEP_OUT]},
-    ]
-    read = ctx.aws(service, region=_region(ctx, plan, service)).read(operation, Filters=inside)
-    found: Any = select("sort(Reservations[].Instances[].InstanceId)", ctx.read(read))
-    return f"instance {found[0]} in {ctx.target.id} carries the tag {KEEP_OUT}" if found else ""
+def _inside(one: Inside, plan: Plan, ctx: Context) -> str:
+    """The first of what is cut off with the target that carries the tag, in a sentence."""
+    params = one.params(ctx, plan)
+    if params is None:
+        return ""
+    service, _, operation = one.read.partition(":")
+    read = ctx.aws(service, region=_region(ctx, plan, service)).read(operation, **params)
+    found: Any = select(one.tagged, ctx.read(read))
+    return f"{one.what} {min(found)} of {ctx.target.id} carries the tag {KEEP_OUT}" if found else ""
 
 
 def _takes_a_principal(declared: type[ActionType]) -> bool:

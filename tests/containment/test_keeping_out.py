@@ -203,7 +203,42 @@ def test_a_subnet_is_not_shut_around_an_instance_that_carries_the_tag(world: Wor
     action = world.propose("vpc.isolate-subnet", target)
 
     assert action.status == "refused"
-    assert action.note == f"instance {host} in {subnet} carries the tag {KEEP_OUT}"
+    assert action.note == f"instance {host} of {subnet} carries the tag {KEEP_OUT}"
+
+
+@pytest.fixture
+def aurora(world: World) -> dict[str, str]:
+    """A database of a cluster of two, whose groups are the cluster's."""
+    arranged(world, "rds.isolate-instance")  # makes the group of subnets
+    rds = world.admin("rds")
+    group = rds.describe_db_subnet_groups()["DBSubnetGroups"][0]["DBSubnetGroupName"]
+    alike = {
+        "DBClusterIdentifier": "orders-cluster",
+        "DBSubnetGroupName": group,
+        "Engine": "aurora-postgresql",
+    }
+    rds.create_db_cluster(**alike, MasterUsername="root", MasterUserPassword="only-simulated-1")
+    for name in ("orders-a", "orders-b"):
+        rds.create_db_instance(**alike, DBInstanceIdentifier=name, DBInstanceClass="db.r5.large")
+    return {"type": "db_instance", "account": SHIPPING, "region": REGION, "id": "orders-a"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [("cluster", "orders-cluster", "cluster orders-cluster"), ("db", "orders-b", "database orders-b")],
+)
+def test_a_database_is_not_cut_off_with_a_cluster_or_sibling_that_carries_the_tag(
+    world: World, aurora: dict[str, str], kind: str, name: str, said: str
+) -> None:
+    free = world.propose("rds.isolate-instance", aurora)
+    assert free.status == "planned", free.note
+    arn = f"arn:aws:rds:{REGION}:{SHIPPING}:{kind}:{name}"
+    world.admin("rds").add_tags_to_resource(ResourceName=arn, Tags=[PAIR])
+
+    action = world.propose("rds.isolate-instance", aurora)
+
+    assert action.status == "refused"
+    assert action.note == f"{said} of orders-a carries the tag {KEEP_OUT}"
 
 
 def test_a_principal_named_by_a_parameter_is_looked_at_in_its_own_account(world: World) -> None:
