@@ -1,6 +1,7 @@
-"""Provisioned concurrency, the list of a function's URLs, and the policies of aliases and versions.
+"""Provisioned concurrency, and the URLs and policies of aliases.
 
-moto has neither of the first two, and shows one policy for a function and all its versions.
+moto has no provisioned concurrency, no list of URLs, and shows a function's own policy and URL for all its
+versions and aliases.
 https://docs.aws.amazon.com/lambda/latest/api/API_PutProvisionedConcurrencyConfig.html
 https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctionUrlConfigs.html
 https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
@@ -13,8 +14,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.awslambda import urls
-from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
-from moto.awslambda.models import LambdaBackend
+from moto.awslambda.exceptions import (
+    GenericResourcNotFound,
+    InvalidParameterValueException,
+    LambdaClientError,
+)
+from moto.awslambda.models import FunctionUrlConfig, LambdaBackend
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
 
@@ -84,10 +89,56 @@ def _list(self: Any) -> str:
     return json.dumps({"ProvisionedConcurrencyConfigs": found})
 
 
+def _urls(function: Any) -> dict[str, FunctionUrlConfig]:
+    """The URLs of a function's aliases, by alias; its own is moto's."""
+    kept: dict[str, FunctionUrlConfig] = vars(function).setdefault("quell_urls", {})
+    return kept
+
+
+def _shown_url(function: Any, qualifier: str, config: FunctionUrlConfig) -> dict[str, Any]:
+    return {**config.to_dict(), "FunctionArn": f"{function.function_arn}:{qualifier}"}
+
+
 def _list_urls(self: Any) -> str:
-    """The function's own URL: moto knows none of versions and aliases."""
-    config = _function(self).url_config
-    return json.dumps({"FunctionUrlConfigs": [config.to_dict()] if config else []})
+    function = _function(self)
+    own = [function.url_config.to_dict()] if function.url_config else []
+    others = [_shown_url(function, name, config) for name, config in _urls(function).items()]
+    return json.dumps({"FunctionUrlConfigs": [*own, *others]})
+
+
+def _of_alias(original: Any, answer: Any) -> Any:
+    """moto's operation for the function's own URL, `answer(response, function, alias)` for an alias's."""
+
+    def operate(self: Any) -> Any:
+        alias = _qualifier(self)
+        if not alias:
+            return original(self)
+        self.backend.get_function(unquote(self.path.split("/")[3]), alias)  # raises where there is none
+        return answer(self, _function(self), alias)
+
+    return operate
+
+
+def _create_url(self: Any, function: Any, alias: str) -> tuple[int, dict[str, Any], str]:
+    config = _urls(function)[alias] = FunctionUrlConfig(function, json.loads(self.body))
+    return 201, {"status": 201}, json.dumps(_shown_url(function, alias, config))
+
+
+def _get_url(_: Any, function: Any, alias: str) -> str:
+    if alias not in _urls(function):
+        raise GenericResourcNotFound
+    return json.dumps(_shown_url(function, alias, _urls(function)[alias]))
+
+
+def _update_url(self: Any, function: Any, alias: str) -> str:
+    if alias in _urls(function):
+        _urls(function)[alias].update(json.loads(self.body))
+    return _get_url(self, function, alias)
+
+
+def _delete_url(_: Any, function: Any, alias: str) -> tuple[int, dict[str, Any], str]:
+    _urls(function).pop(alias, None)
+    return 204, {"status": 204}, "{}"
 
 
 def _policy(response: Any, name: str) -> Policy:
@@ -131,13 +182,21 @@ def _reserve(original: Any) -> Any:
 
 
 def apply() -> None:
-    """Give moto's Lambda five more operations, and to three others what AWS has them do."""
+    """Give moto's Lambda five more operations, and to seven others what AWS does of aliases."""
     target: Any = LambdaResponse
     target.put_provisioned_concurrency_config = _put
     target.get_provisioned_concurrency_config = _get
     target.delete_provisioned_concurrency_config = _delete
     target.list_provisioned_concurrency_configs = _list
     target.list_function_url_configs = _list_urls
+    for what, answer in (
+        ("create", _create_url),
+        ("get", _get_url),
+        ("update", _update_url),
+        ("delete", _delete_url),
+    ):
+        name = f"{what}_function_url_config"
+        setattr(target, name, _of_alias(getattr(LambdaResponse, name), answer))
     target.add_permission = _add_permission
     target.get_policy = _get_policy
     target.remove_permission = _remove_permission

@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.session import get_session
+from botocore.validate import ParamValidator
+
 from containment.actions import action_type
 from containment.describing import Context
 from containment.looking import decoded
 from containment.parameters import check
-from containment.types import Duty, Place, Plan, Read, Target, plain
+from containment.types import Call, Duty, Place, Plan, Read, Target, plain
 from lib.canonical import JSON
 
 ACCOUNT = "111122223333"
@@ -67,3 +70,31 @@ def planned(type_id: str, target_id: str, table: Mapping[str, Any], *args: Any, 
 def said(plan: Plan) -> str:
     """Everything of a plan as one text, to look for what must not be in it."""
     return json.dumps(plain(plan))
+
+
+def misfits(plan: Plan) -> list[str]:
+    """What botocore would not send of a plan: unknown operations or parameters, wrong types."""
+    return [
+        f"{call.name}: {told}"
+        for step in plan.steps
+        for call in (step.call, step.undo, step.seen.read if step.seen else None)
+        if call and (told := _told_of(call))
+    ]
+
+
+def _told_of(call: Call) -> str:
+    model = get_session().get_service_model(call.service)
+    if call.operation not in model.operation_names:
+        return "there is no such operation"
+    shape = model.operation_model(call.operation).input_shape
+    report = ParamValidator().validate(_filled(plain(call.params)), shape)
+    return str(report.generate_report())
+
+
+def _filled(value: Any) -> Any:
+    """Parameters with a text in place of what is known only at run time."""
+    if isinstance(value, dict):
+        if set(value) & {"$ref", "$now", "$json"}:
+            return "known-at-run-time"
+        return {key: _filled(member) for key, member in value.items()}
+    return [_filled(member) for member in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ import pytest
 
 from containment.actions import action_type
 from containment.types import Plan, Refused
-from tests.containment.actions.network_reader import ACCOUNT, MANAGEMENT, context, planned, said
+from tests.containment.actions.network_reader import ACCOUNT, MANAGEMENT, context, misfits, planned, said
 from tests.containment.subjects.data import TRAIL, make_trail
 from tests.containment.world import REGION, SHIPPING, World
 
@@ -103,6 +103,7 @@ def test_a_trail_of_another_partition_is_started_there(partition: str, home: str
     plan = start(found, target=found["TrailARN"], partition=partition, region=home)
 
     assert "arn:aws:" not in said(plan)
+    assert misfits(plan) == []
     assert plan.steps[0].call
     assert plan.steps[0].call.at.region == home
 

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from containment.actions import action_type
 from containment.types import Plan, Refused
 from lib.errors import Invalid
-from tests.containment.actions.network_reader import ACCOUNT, MANAGEMENT, context, said
+from tests.containment.actions.network_reader import ACCOUNT, MANAGEMENT, context, misfits, said
 from tests.containment.subjects import SUBJECTS
 from tests.containment.subjects.data import (
     FINDINGS,
@@ -77,6 +77,7 @@ def test_each_finding_is_archived_by_itself_and_what_was_archived_stays_so() -> 
     assert undone(plan) == [("guardduty:UnarchiveFindings", one) for one in named]
     assert [step.was for step in plan.steps] == [True, False]
     assert [step.lane for step in plan.steps] == ["aa", "bb"]
+    assert misfits(plan) == []
 
 
 @pytest.mark.fast
@@ -135,6 +136,7 @@ def test_only_the_status_is_written_and_each_finding_gets_back_its_own(partition
     assert sent(plan) == [call("f/1", "RESOLVED"), call("f/2", "RESOLVED")]
     assert undone(plan) == [call("f/1", "NEW"), call("f/2", "NOTIFIED")]
     assert partition == "aws" or "arn:aws:" not in said(plan)
+    assert misfits(plan) == []
     assert plan.changes == (
         "Finding f/1 becomes RESOLVED in Security Hub (it is NEW)",
         "Finding f/2 becomes RESOLVED in Security Hub (it is NOTIFIED)",

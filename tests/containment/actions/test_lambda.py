@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from containment.actions import action_type
 from containment.types import Compare, Kind, Plan, Refused
-from tests.containment.actions.network_reader import ACCOUNT, context, planned, said
+from tests.containment.actions.network_reader import ACCOUNT, context, misfits, planned, said
 from tests.containment.subjects.data import function, make_triggers, triggers
 from tests.containment.world import REGION, SHIPPING, World
 
@@ -267,6 +268,7 @@ def test_a_statement_goes_by_its_id_and_comes_back_in_the_words_of_add_permissio
     affected = action_type("lambda.disable-triggers")().affects(
         context("lambda.disable-triggers", NAME, table)
     )
+    assert misfits(plan) == []
     assert [one.what for one in affected] == ["s3.amazonaws.com for arn:aws:s3:::labels", "everyone"]
 
 
@@ -306,17 +308,36 @@ def test_no_plan_about_functions_names_another_partition(partition: str) -> None
     table = fed(
         own=[statement("s3", Resource=arn(partition=partition))],
         urls={"": "NONE", "live": "NONE"},
+        mappings={f"{NAME}:live": [{"UUID": "6151ff99-ec62-403c-9e50-c17dd80e77b9", "State": "Enabled"}]},
         partition=partition,
     )
     plans = [
         planned("lambda.disable-triggers", NAME, table, **where),
-        planned("lambda.throttle-function", NAME, limits(), **where),
+        planned("lambda.throttle-function", NAME, limits(reserved=7, provisioned={"live": 2}), **where),
     ]
 
-    assert [params.get("Qualifier") for _, params in sent(plans[0])][:2] == [None, "live"]
+    assert [params.get("Qualifier") for _, params in sent(plans[0])][1:3] == [None, "live"]
     for plan in plans:
         assert "arn:aws:" not in said(plan)
+        assert misfits(plan) == []
         assert {step.call.at.region for step in plan.steps if step.call} == {PARTITIONS[partition]}
+
+
+@pytest.mark.fast
+def test_a_parameter_that_botocore_would_not_send_is_found() -> None:
+    plan = planned("lambda.throttle-function", NAME, limits())
+    (step,) = plan.steps
+    assert step.call
+    wrong = replace(step.call, params={"FunctionName": NAME, "ReservedConcurrentExecutions": "none"})
+
+    assert any(
+        "ReservedConcurrentExecutions" in one
+        for one in misfits(replace(plan, steps=(replace(step, call=wrong),)))
+    )
+    unknown = replace(step.call, operation="PutFunctionConcurrencies")
+    assert misfits(replace(plan, steps=(replace(step, call=unknown),))) == [
+        "lambda:PutFunctionConcurrencies: there is no such operation"
+    ]
 
 
 @pytest.mark.fast
@@ -333,11 +354,17 @@ def test_what_add_permission_takes_is_what_botocore_knows() -> None:
 # --- over the wire ----------------------------------------------------------------------------------
 
 
-def test_an_aliass_own_statement_is_removed_and_put_back(world: World) -> None:
+def _make_alias(world: World) -> None:
+    """An alias with a queue, a public URL and a statement of its own, beside those of the function."""
     make_triggers(world)
     aws, name = world.admin("lambda"), function(world)
     version = aws.publish_version(FunctionName=name)["Version"]
     aws.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    aws.create_function_url_config(FunctionName=name, Qualifier="live", AuthType="NONE")
+    sqs = world.admin("sqs")
+    queue = sqs.create_queue(QueueName="of-the-alias")["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    aws.create_event_source_mapping(FunctionName=f"{name}:live", EventSourceArn=found["QueueArn"])
     aws.add_permission(
         FunctionName=name,
         Qualifier="live",
@@ -345,22 +372,40 @@ def test_an_aliass_own_statement_is_removed_and_put_back(world: World) -> None:
         Action="lambda:InvokeFunction",
         Principal="apigateway.amazonaws.com",
     )
-    before = (triggers(world), json.loads(aws.get_policy(FunctionName=name, Qualifier="live")["Policy"]))
-    target = {"type": "function", "account": SHIPPING, "region": REGION, "id": name}
+
+
+def _of_alias(world: World) -> dict[str, Any]:
+    aws, name = world.admin("lambda"), function(world)
+    try:
+        policy = json.loads(aws.get_policy(FunctionName=name, Qualifier="live")["Policy"])["Statement"]
+    except aws.exceptions.ResourceNotFoundException:
+        policy = []
+    mappings = aws.list_event_source_mappings(FunctionName=f"{name}:live")["EventSourceMappings"]
+    return {
+        "policy": policy,
+        "url": aws.get_function_url_config(FunctionName=name, Qualifier="live")["AuthType"],
+        "mappings": [one["State"] for one in mappings],
+    }
+
+
+def test_what_starts_an_alias_is_switched_off_and_put_back_beside_what_starts_the_function(
+    world: World,
+) -> None:
+    _make_alias(world)
+    before = (triggers(world), _of_alias(world))
+    target = {"type": "function", "account": SHIPPING, "region": REGION, "id": function(world)}
 
     action = world.apply("lambda.disable-triggers", target)
 
     assert action.status == "verified", action.note
-    assert action.plan
-    removed = [
-        step["call"]["params"]
-        for step in action.plan["steps"]
-        if "policy" in step["changes"] and step["call"]
-    ]
-    assert {"FunctionName": name, "Qualifier": "live", "StatementId": "api"} in removed
-    with pytest.raises(aws.exceptions.ResourceNotFoundException):
-        aws.get_policy(FunctionName=name, Qualifier="live")
+    assert _of_alias(world) == {"policy": [], "url": "AWS_IAM", "mappings": ["Disabled"]}
+    off = triggers(world)
+    assert (off["policy"], off["url"], [state for _, state in off["mappings"]]) == (
+        [],
+        "AWS_IAM",
+        ["Disabled"],
+    )
     back = world.revert(action)
     assert back.status == "verified", back.note
-    after = (triggers(world), json.loads(aws.get_policy(FunctionName=name, Qualifier="live")["Policy"]))
-    assert after == before
+    assert (triggers(world), _of_alias(world)) == before
+    assert [one["Sid"] for one in before[1]["policy"]] == ["api"]

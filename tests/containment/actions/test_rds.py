@@ -9,7 +9,7 @@ import pytest
 from cases.models import Action
 from containment.actions import action_type
 from containment.types import Kind, Plan, Refused
-from tests.containment.actions.network_reader import ACCOUNT, context, planned, said
+from tests.containment.actions.network_reader import ACCOUNT, context, misfits, planned, said
 from tests.containment.subjects.data import BUYER, DATABASE, database, make_database
 from tests.containment.world import REGION, SHIPPING, World
 
@@ -356,6 +356,7 @@ def test_no_plan_about_databases_names_another_partition(partition: str) -> None
 
     for plan in plans:
         assert "arn:aws:" not in said(plan)
+        assert misfits(plan) == []
         assert {step.call.at.region for step in plan.steps if step.call} == {PARTITIONS[partition]}
 
 

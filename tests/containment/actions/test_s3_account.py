@@ -8,7 +8,7 @@ import pytest
 
 from cases.models import Action
 from containment.types import Plan
-from tests.containment.actions.network_reader import ACCOUNT, planned, said
+from tests.containment.actions.network_reader import ACCOUNT, misfits, planned, said
 from tests.containment.world import REGION, SHIPPING, World
 
 TYPE = "s3.block-public-access"
@@ -82,6 +82,7 @@ def test_it_names_no_other_partition(partition: str, region: str) -> None:
     plan = plan_of(partition=partition, region=region)
 
     assert "arn:aws:" not in said(plan)
+    assert misfits(plan) == []
     assert {step.call.at.region for step in plan.steps if step.call} == {region}
 
 
