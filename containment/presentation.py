@@ -160,9 +160,7 @@ def present(action: Action, actor: Actor) -> ActionView:
         calls=tuple(_calls(plan)) if plan else (),
         affects=tuple((action.affects or {}).get("found", [])),
         affects_incomplete=(action.affects or {}).get("incomplete", ""),
-        does_not_stop=tuple(
-            part.strip().rstrip(".") for part in action.does_not_stop.split(";") if part.strip()
-        ),
+        does_not_stop=_parts_of(action.does_not_stop),
         preflight=tuple(action.preflight),
         steps=steps,
         collected=tuple(_collected(rows)),
@@ -176,6 +174,15 @@ def present(action: Action, actor: Actor) -> ActionView:
         is_moving=action.status in MOVING
         or (action.status == "verified" and action.confirmed_at is None and action.reverts_id is None),
     )
+
+
+def _parts_of(does_not_stop: str) -> tuple[str, ...]:
+    """The residual access as a list; of what stops nothing at all, in one sentence with why."""
+    parts = tuple(part.strip().rstrip(".") for part in does_not_stop.split(";") if part.strip())
+    if parts and parts[0].lower() == "anything":
+        why = "; ".join(parts[1:]).removeprefix("and ")
+        return (f"Nothing is stopped: {why}" if why else "Nothing is stopped",)
+    return parts
 
 
 def before_and_after(stored: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -100,3 +100,12 @@ def test_a_note_links_the_action_that_it_names_and_nothing_else() -> None:
     assert said.count("<a ") == 1
     assert f'<a href="/actions/{ulid}">{ulid}</a>' in said
     assert "&lt;b&gt;held&lt;/b&gt;" in said
+
+
+def test_what_stops_nothing_says_so_in_one_sentence(world: World) -> None:
+    reading = world.propose("ec2.capture-instance", *SUBJECTS["ec2.capture-instance"].aim(world))
+    stopping = world.propose("ec2.isolate-instance", *SUBJECTS["ec2.isolate-instance"].aim(world))
+
+    (only,) = present(reading, world.approves).does_not_stop
+    assert only.startswith("Nothing is stopped: it only reads")
+    assert len(present(stopping, world.approves).does_not_stop) > 2
