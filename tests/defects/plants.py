@@ -158,3 +158,44 @@ def audit_forgotten() -> None:
     from containment import journal
 
     journal.__dict__["record"] = lambda **_: 0
+
+
+@plant
+def a_session_without_a_policy() -> None:
+    """A session may do whatever its role may."""
+    from containment.sessions import Sessions
+
+    def bare(_: Sessions, call: Any, base: Any, beside: Any = ()) -> Any:
+        del call, beside
+        return base
+
+    type.__setattr__(Sessions, "role", bare)
+
+
+@plant
+def a_session_kept_over_a_wait() -> None:
+    """What was opened before a pause serves after it."""
+    from containment.turn import Turn
+
+    type.__setattr__(Turn, "let_go_of_sessions", lambda _: None)
+
+
+@plant
+def any_call_counted_as_ours() -> None:
+    """Whatever names an action of ours is taken for its call."""
+    from cases import ground
+    from containment import answering
+
+    ground._journals[:] = [lambda call: answering._action_of(call) is not None]
+
+
+@plant
+def a_role_open_to_all_called_sound() -> None:
+    """An account is checked with the right external id only."""
+    from readiness import entering
+
+    real = entering._try
+    refused = entering.Tried(answer=entering.Answer.REFUSED)
+    entering.__dict__["_try"] = lambda role, given: (
+        real(role, given) if given == role.external_id else refused
+    )

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT, IN_FORCE = "tests/containment/test_contract.py", "tests/containment/test_in_force.py"
+MISUSE = "tests/containment/test_misuse.py"
 MATRIX = "tests/containment/test_matrix.py::test_a_sample_of_the_matrix"
 
 FOUND_BY = {
@@ -33,6 +34,12 @@ FOUND_BY = {
     "an-undo-dropped": f"{CONTRACT}::test_apply_then_undo_restores_the_first_state[ec2.protect-instance]",
     "left-open": f"{CONTRACT}::test_a_refusal_of_each_call_in_turn_leaves_nothing_open[ec2.isolate-instance]",
     "audit-forgotten": f"{IN_FORCE}::test_every_change_of_status_is_in_the_ledger",
+    "a-session-without-a-policy": f"{CONTRACT}::test_every_session_policy_fits[iam.deactivate-access-key]",
+    "a-session-kept-over-a-wait": "tests/containment/test_sessions.py::test_no_session_is_kept_over_a_pause",
+    "any-call-counted-as-ours": f"{MISUSE}::test_the_names_of_a_real_action_do_not_cover_another_call",
+    "a-role-open-to-all-called-sound": (
+        "tests/containment/test_role_stacks.py::test_a_role_that_asks_for_no_external_id_is_named"
+    ),
 }
 REQUIRED = list(FOUND_BY)[:5]
 
