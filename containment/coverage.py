@@ -17,6 +17,7 @@ from django.db.models import Q
 from cases.models import Action, Incident
 from cases.words import ActionStatus
 from containment.models import CoverageChoice, Watch
+from containment.queries import BULKY
 from containment.tainted import Naming, Thing, namings
 from containment.types import Category
 
@@ -152,13 +153,13 @@ def coverage(incident: Incident) -> list[Row]:
     What was handed over to another incident still contains what it contained here.
     """
     answering = _answering_for(incident)
-    actions = list(
-        Action.objects.filter(answering, reverts__isnull=True).distinct().order_by("requested_at", "pk")
-    )
+    found = Action.objects.filter(answering, reverts__isnull=True).distinct()
+    actions = list(found.defer(*BULKY).order_by("requested_at", "pk"))
     needs = _needs(incident, actions)
     chosen = _chosen(incident)
     elsewhere = _contained_by_others(incident)
-    rows = [_row(key, need, actions, elsewhere, chosen) for key, need in needs.items()]
+    aimed = _by_target(actions)
+    rows = [_row(key, need, _about(key, need, aimed), elsewhere, chosen) for key, need in needs.items()]
     return sorted(rows, key=lambda row: (not row.is_open, not row.is_required, row.kind, row.id))
 
 
@@ -274,11 +275,10 @@ def _contained_by_others(incident: Incident) -> str:
 def _row(
     key: _Key,
     need: _Need,
-    actions: list[Action],
+    mine: list[Action],
     elsewhere: str,
     chosen: Mapping[tuple[str, str, str], CoverageChoice],
 ) -> Row:
-    mine = [action for action in actions if _is_about(action, key, need)]
     choice = chosen.get((key.kind, key.id, key.account))
     is_required = choice.is_required if choice else need.is_required
     cells = {category: _cell(category, key, need, mine, elsewhere, is_required) for category in COUNTS}
@@ -300,18 +300,26 @@ def _row(
     )
 
 
-def _is_about(action: Action, key: _Key, need: _Need) -> bool:
-    """Whether an action is about a target: itself, or the user or role that it belongs to."""
-    target = _target_of(action)
-    if target.account != key.account:
-        return False
-    if (target.kind, target.id) == (key.kind, key.id):
-        return True
-    if action.type not in ENOUGH.get(key.kind, frozenset()):
-        return False
-    return (target.kind == "user" and target.id in need.users) or (
-        target.kind == "role" and target.id in need.roles
-    )
+_Aimed = Mapping[tuple[str, str, str], list[tuple[int, Action]]]
+"""The actions about each thing, by account, kind and id, each with its place among all of them."""
+
+
+def _by_target(actions: list[Action]) -> _Aimed:
+    found: dict[tuple[str, str, str], list[tuple[int, Action]]] = {}
+    for place, action in enumerate(actions):
+        target = _target_of(action)
+        found.setdefault((target.account, target.kind, target.id), []).append((place, action))
+    return found
+
+
+def _about(key: _Key, need: _Need, aimed: _Aimed) -> list[Action]:
+    """What was done about a target, in order: about itself, or, where that is enough, its user or role."""
+    found = list(aimed.get((key.account, key.kind, key.id), ()))
+    enough = ENOUGH.get(key.kind, frozenset())
+    principals = {("user", name) for name in need.users} | {("role", name) for name in need.roles}
+    for kind, name in principals - {(key.kind, key.id)}:
+        found += [one for one in aimed.get((key.account, kind, name), ()) if one[1].type in enough]
+    return [action for _, action in sorted(found, key=lambda one: one[0])]
 
 
 def _cell(
