@@ -62,10 +62,13 @@ class Standing:
         known = self._accounts.get(account)
         return known.environment if known else ""
 
-    def is_misuse(self, call: RoleCall) -> bool:
-        """Whether the role is one of Quell's in that account, and no journal has the call."""
-        is_own = call.role in responder_roles(call.account)
-        return is_own and not any(journal(call) for journal in _journals)
+    def is_responder(self, account: str, role: str) -> bool:
+        """Whether a role is one of Quell's, in an account that is known here."""
+        return role in responder_roles(account)
+
+    def is_journalled(self, call: RoleCall) -> bool:
+        """Whether any journal has the call."""
+        return any(journal(call) for journal in _journals)
 
     @cached_property
     def _accounts(self) -> dict[str, Account]:

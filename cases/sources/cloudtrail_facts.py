@@ -197,27 +197,29 @@ def words_for(allowed: Allowed) -> str:
 
 def outside_journal(event: JSON) -> bool:
     """Whether a role of the responder's own changed something, or tried to, without an action behind it."""
-    ground = _ground(event)
-    if ground is None or is_by_aws(event) or not _may_change(event):
+    # Asked of every event: what most of them are not comes first.
+    ground, session = _ground(event), _session(event)
+    if ground is None or session is None or not ground.is_responder(session["account"], session["role"]):
         return False
-    call = role_call(event)
-    return call is not None and ground.is_misuse(call)
-
-
-def role_call(event: JSON) -> RoleCall | None:
-    """Which session of which role called; None where it was none."""
-    identity = at(event, "userIdentity")
-    found = SESSION.fullmatch(text(identity, "arn", most=400))
-    if text(identity, "type") != "AssumedRole" or found is None:
-        return None
-    return RoleCall(
-        account=found["account"],
-        role=found["role"],
-        session=found["session"],
-        source_identity=text(identity, "sessionContext", "sourceIdentity"),
+    if is_by_aws(event) or not _may_change(event):
+        return False
+    call = RoleCall(
+        account=session["account"],
+        role=session["role"],
+        session=session["session"],
+        source_identity=text(event, "userIdentity", "sessionContext", "sourceIdentity"),
         operation=text(event, "eventName"),
         at=time_or_none(event, "eventTime"),
     )
+    return not ground.is_journalled(call)
+
+
+def _session(event: JSON) -> re.Match[str] | None:
+    """Account, role and name of the session that called; None where it was none."""
+    identity = event.get("userIdentity") if isinstance(event, dict) else None
+    if not isinstance(identity, dict) or identity.get("type") != "AssumedRole":
+        return None
+    return SESSION.fullmatch(text(identity, "arn", most=400))
 
 
 def _may_change(event: JSON) -> bool:

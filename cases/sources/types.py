@@ -82,8 +82,11 @@ class Ground(Protocol):
     def environment_of(self, account: str) -> str:
         """`production`, `sandbox` …; empty for an account that is not known."""
 
-    def is_misuse(self, call: RoleCall) -> bool:
-        """Whether the role is one of the responder's own, and the responder did not make this call."""
+    def is_responder(self, account: str, role: str) -> bool:
+        """Whether a role of an account is one of the responder's own."""
+
+    def is_journalled(self, call: RoleCall) -> bool:
+        """Whether the responder made this call of its role."""
 
 
 class Nowhere:
@@ -103,7 +106,11 @@ class Nowhere:
         del account
         return ""
 
-    def is_misuse(self, call: RoleCall) -> bool:
+    def is_responder(self, account: str, role: str) -> bool:
+        del account, role
+        return False
+
+    def is_journalled(self, call: RoleCall) -> bool:
         del call
         return False
 

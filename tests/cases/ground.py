@@ -29,8 +29,11 @@ class Ground:
     def environment_of(self, account: str) -> str:
         return {PRODUCTION: "production", SANDBOX: "sandbox"}.get(account, "")
 
-    def is_misuse(self, call: RoleCall) -> bool:
-        return call.role == "quell-contain" and call.session != "INC-2026-0001-01KXAMPLE"
+    def is_responder(self, account: str, role: str) -> bool:
+        return account == PRODUCTION and role == "quell-contain"
+
+    def is_journalled(self, call: RoleCall) -> bool:
+        return call.session == "INC-2026-0001-01KXAMPLE"
 
 
 GROUND = Ground()
