@@ -140,6 +140,36 @@ def test_the_same_world_gives_the_same_hash(world: World, type_id: str) -> None:
 
 
 @pytest.mark.parametrize("type_id", TYPES)
+def test_what_it_changes_of_an_object_of_its_own_carries_its_mark(world: World, type_id: str) -> None:
+    """Else a second action that makes such an object meets the lock of the first, on another thing."""
+    action = planned(world, type_id)
+    assert unmarked(action) == []
+
+
+def unmarked(action: Action) -> list[str]:
+    """What steps change that is named after a step which makes it, and could be another action's as well."""
+    steps = plan_of(action.plan or {}).steps
+    made = {step.name for step in steps if step.kind == Kind.CREATE}
+    mark = f"quell-{action.ulid}".lower()
+    return [
+        step.changes
+        for step in steps
+        if step.kind in (Kind.SET, Kind.EDIT)
+        and made & set(re.split(r"[:/]", step.changes))
+        and mark not in step.changes.lower()
+    ]
+
+
+@pytest.mark.fast
+def test_a_change_without_a_mark_is_found(world: World) -> None:
+    action = planned(world, "ec2.isolate-instance")
+    assert action.plan
+    text = json.dumps(action.plan).replace(f"ec2:group/quell-{action.ulid.lower()}-", "ec2:group/")
+    action.plan = json.loads(text)
+    assert len(unmarked(action)) == 3
+
+
+@pytest.mark.parametrize("type_id", TYPES)
 def test_two_processes_give_the_same_hash(world: World, type_id: str, tmp_path: Path) -> None:
     action = planned(world, type_id)
     kept: dict[str, object] = {}

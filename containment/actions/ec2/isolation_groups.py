@@ -98,7 +98,7 @@ def _rules(
     way = "IpPermissions" if "Ingress" in operation else "IpPermissionsEgress"
     steps.set(
         f"{name}-{group.name}",
-        changes=f"ec2:group/{group.name}/{way}",
+        changes=f"ec2:group/{steps.ctx.mark}-{group.name}/{way}",
         was=was,
         also=also,
         call=ec2.call(operation, GroupId=group, IpPermissions=permissions),
