@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import pickle  # noqa: TID251  # moto's objects have no other form; _Unpickler reads only them
+import re
 import sys
 import threading
 import traceback
@@ -78,6 +79,7 @@ class _Dispatcher(DomainDispatcherApplication):
         return self._hosts[host]
 
 
+_NO_ID = re.compile(rb"(<[Rr]equest(?:Id|ID)>)request-id(</[Rr]equest(?:Id|ID)>)")
 _application = _Dispatcher()
 # What moto keeps beside the accounts: who owns a bucket name, and whose organization an account is in.
 _OWNERS: tuple[dict[str, Any], ...] = (s3_backends.bucket_accounts, organizations_backends.master_accounts)
@@ -107,8 +109,20 @@ def serve(call: Call, account: str) -> Answer:
         sessions.requested_source_identity.reset(source)
         sessions.requested_policy.reset(narrowed)
     status, headers = heads[-1]
-    answer = Answer(int(status.split()[0]), tuple(headers), body)
+    answer = _numbered(Answer(int(status.split()[0]), tuple(headers), body), call)
     return not_supported(call) if _is_html_error(answer) else answer
+
+
+def _numbered(answer: Answer, call: Call) -> Answer:
+    """The answer with the request's own id where moto writes the same word into all."""
+    written = _NO_ID.sub(rb"\g<1>" + call.request_id.encode() + rb"\g<2>", answer.body)
+    if written == answer.body:
+        return answer
+    headers = tuple(
+        (name, str(len(written)) if name.lower() == "content-length" else value)
+        for name, value in answer.headers
+    )
+    return Answer(answer.status, headers, written)
 
 
 def not_supported(call: Call) -> Answer:

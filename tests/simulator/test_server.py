@@ -60,3 +60,13 @@ def test_large_and_streamed_bodies_arrive_whole(aws: Stage) -> None:
     link = s3.generate_presigned_url("get_object", Params={"Bucket": "nf-prod-labels", "Key": "large"})
     with urllib.request.urlopen(link, timeout=10) as answer:
         assert answer.read() == body
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("service", ["ec2", "iam", "sqs"])
+def test_each_request_has_an_id_of_its_own(aws: Stage, service: str) -> None:
+    calls = {"ec2": "describe_vpcs", "iam": "list_users", "sqs": "list_queues"}
+    client = aws.root(service)
+    ids = {getattr(client, calls[service])()["ResponseMetadata"]["RequestId"] for _ in range(3)}
+    assert len(ids) == 3
+    assert all(len(one) > 20 for one in ids)
