@@ -10,10 +10,11 @@ from django.db import models
 
 
 class AuditHead(models.Model):
-    """The last link of the chain: one row, locked while an event is added."""
+    """The last link of the chain: one row, locked while an event is added, signed by `audit.signing`."""
 
     seq = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="0" * 64)
+    signature = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return f"head at {self.seq}"
@@ -35,6 +36,7 @@ class AuditEvent(models.Model):
     details = models.JSONField(default=dict)
     prev_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    signature = models.CharField(max_length=64, default="")
 
     class Meta:
         indexes = [models.Index(fields=["object_type", "object_id", "seq"], name="audit_object")]

@@ -1,7 +1,8 @@
 """Adding to the ledger, and proving that it is whole.
 
 Each event's hash covers its own fields and the hash before it. The sequence is drawn under a lock
-on the head row, so two writers cannot draw in one order and link in another.
+on the head row, so two writers cannot draw in one order and link in another. Events and head are signed
+(`audit.signing`), so that whoever owns the database can break the chain, but not make another.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from django.db import connection, transaction
 from django.db.models import F
 
+from audit import signing
 from audit.models import AuditEvent, AuditHead
 from lib import canonical
 
@@ -74,8 +76,10 @@ def record(
         prev_hash=head.hash,
     )
     event.hash = digest(event)
+    event.signature = signing.of_event(event.hash)
     event.save(force_insert=True)
-    AuditHead.objects.filter(pk=1).update(hash=event.hash, seq=F("seq"))
+    signature = signing.of_head(event.seq, event.hash)
+    AuditHead.objects.filter(pk=1).update(hash=event.hash, signature=signature, seq=F("seq"))
     return event.seq
 
 
@@ -124,6 +128,8 @@ def _end(head: AuditHead | None, *, last: int, before: str) -> Broken | None:
         return Broken(seq=min(head.seq, last + 1), reason=f"the head says {head.seq} events, found {last}")
     if head.hash != before:
         return Broken(seq=head.seq, reason="the head does not fit the last event")
+    if last and not signing.is_head(head.signature, last, before):
+        return Broken(seq=last, reason="this is not the end that was signed: events after it are gone")
     return None
 
 
@@ -138,4 +144,6 @@ def _check(event: AuditEvent, *, expected: int, before: str) -> Broken | None:
         return Broken(seq=event.seq, reason="it does not follow from the event before it")
     if event.hash != digest(event):
         return Broken(seq=event.seq, reason="its content does not fit its hash")
+    if not signing.is_event(event.signature, event.hash):
+        return Broken(seq=event.seq, reason="it was not signed by Quell")
     return None
