@@ -39,7 +39,18 @@ class AuditEvent(models.Model):
     signature = models.CharField(max_length=64, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["object_type", "object_id", "seq"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "seq"], name="audit_object"),
+            # For `act LIKE 'alert.%'`, which an index in the order of a language does not serve.
+            models.Index(
+                fields=["act", "seq"], name="audit_act", opclasses=["varchar_pattern_ops", "int8_ops"]
+            ),
+            models.Index(fields=["actor", "seq"], name="audit_actor"),
+            models.Index(fields=["person", "seq"], name="audit_person"),
+            models.Index(fields=["ip", "seq"], name="audit_ip"),
+            models.Index(fields=["request_id", "seq"], name="audit_request"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.act}"

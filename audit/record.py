@@ -7,12 +7,11 @@ on the head row, so two writers cannot draw in one order and link in another. Ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F
 
 from audit import signing
@@ -85,21 +84,24 @@ def record(
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must carry, from its own fields and the hash before it."""
-    return canonical.sha256(
-        {
-            "seq": event.seq,
-            "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "act": event.act,
-            "actor_kind": event.actor_kind,
-            "actor": event.actor,
-            "person": event.person,
-            "ip": event.ip,
-            "request_id": event.request_id,
-            "object": [event.object_type, event.object_id],
-            "details": event.details,
-            "prev": event.prev_hash,
-        }
-    )
+    return canonical.sha256(body(event))
+
+
+def body(event: AuditEvent) -> dict[str, Any]:
+    """What is hashed of an event."""
+    return {
+        "seq": event.seq,
+        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "act": event.act,
+        "actor_kind": event.actor_kind,
+        "actor": event.actor,
+        "person": event.person,
+        "ip": event.ip,
+        "request_id": event.request_id,
+        "object": [event.object_type, event.object_id],
+        "details": event.details,
+        "prev": event.prev_hash,
+    }
 
 
 def verify() -> Broken | None:
@@ -107,43 +109,6 @@ def verify() -> Broken | None:
 
     A deleted tail shows because the head remembers how far the chain went.
     """
-    from audit import receipts  # which write their seals with `record`
+    from audit import proving  # which knows the receipts, and those write their seals with `record`
 
-    expected, before, proof = 1, GENESIS, receipts.Proof()
-    with transaction.atomic():
-        head = AuditHead.objects.filter(pk=1).first()
-        for event in _events():
-            broken = _check(event, expected=expected, before=before) or proof.see(event)
-            if broken:
-                return broken
-            expected, before = event.seq + 1, event.hash
-        return _end(head, last=expected - 1, before=before) or proof.finish(last=expected - 1)
-
-
-def _end(head: AuditHead | None, *, last: int, before: str) -> Broken | None:
-    """What is wrong with the end of the chain, after the last event that is there."""
-    if head is None:
-        return None if last == 0 else Broken(seq=1, reason="the head of the chain is missing")
-    if head.seq != last:
-        return Broken(seq=min(head.seq, last + 1), reason=f"the head says {head.seq} events, found {last}")
-    if head.hash != before:
-        return Broken(seq=head.seq, reason="the head does not fit the last event")
-    if last and not signing.is_head(head.signature, last, before):
-        return Broken(seq=last, reason="this is not the end that was signed: events after it are gone")
-    return None
-
-
-def _events() -> Iterator[AuditEvent]:
-    return AuditEvent.objects.order_by("seq").iterator(chunk_size=2000)
-
-
-def _check(event: AuditEvent, *, expected: int, before: str) -> Broken | None:
-    if event.seq != expected:
-        return Broken(seq=expected, reason=f"event {expected} is missing, {event.seq} follows")
-    if event.prev_hash != before:
-        return Broken(seq=event.seq, reason="it does not follow from the event before it")
-    if event.hash != digest(event):
-        return Broken(seq=event.seq, reason="its content does not fit its hash")
-    if not signing.is_event(event.signature, event.hash):
-        return Broken(seq=event.seq, reason="it was not signed by Quell")
-    return None
+    return proving.prove().broken

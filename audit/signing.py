@@ -23,6 +23,11 @@ def of_head(seq: int, digest: str) -> str:
     return _made(settings.QUELL_AUDIT_KEY, f"head:{seq}:{digest}")
 
 
+def of_export(digest: str) -> str:
+    """The signature of an export whose manifest has this digest."""
+    return _made(settings.QUELL_AUDIT_KEY, f"export:{digest}")
+
+
 def is_event(signature: str, digest: str) -> bool:
     """Whether one of our keys signed an event with this hash."""
     return _is_made(signature, f"event:{digest}")
