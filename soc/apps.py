@@ -11,5 +11,7 @@ class SocConfig(AppConfig):
         # Both register what they hold by being loaded, which needs the settings.
         from soc import checks
         from soc.api import openapi
+        from soc.ledger import watching
 
+        watching.register()
         del checks, openapi
