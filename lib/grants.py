@@ -91,7 +91,7 @@ def check_role(*, databases: Iterable[str] | None = None, **_: Any) -> list[chec
         checks.Warning(
             f"the role of the database {alias} may do too much: {found[0]}"
             + (f", and {len(found) - 1} more" if len(found) > 1 else ""),
-            hint="give migrate a DATABASE_OWNER_URL of its own (docs/howto/run-in-production.md)",
+            hint="give migrate a DATABASE_OWNER_URL of its own (docs/howto/keep-the-ledger.md)",
             id="quell.W011",
         )
         for alias in databases or ()

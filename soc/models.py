@@ -41,7 +41,10 @@ class LedgerProof(models.Model):
 
 
 class LedgerExport(models.Model):
-    """What an export of the ledger was for, in the words of whoever took it; the ledger has their digest."""
+    """What an export of the ledger was for, in the words of whoever took it; the ledger has their digest.
+
+    Append-only: `last` is known before the event is recorded that tells of it.
+    """
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     first = models.BigIntegerField()

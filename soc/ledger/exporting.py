@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from audit import anchors, receipts, signing
 from audit.models import AuditEvent, AuditHead, Receipt, Sealed
@@ -82,9 +83,11 @@ def begin(wish: Wish, *, by: Actor, at: datetime) -> Export:
     """
     access.demand_whole(by)
     with transaction.atomic():
-        head = AuditHead.objects.filter(pk=1).first()
-        last = wish.last or (head.seq if head else 0) + 1
-        if wish.first > last or (wish.last and (head is None or wish.last > head.seq)):
+        # Takes the lock that `record` takes: the next number is ours, and the slice may end with it.
+        AuditHead.objects.filter(pk=1).update(seq=F("seq"))
+        there = AuditHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
+        last = wish.last or there + 1
+        if wish.first > last or (wish.last and wish.last > there):
             raise Invalid("There is no such range of events.", pointer="/to_seq")
         row = LedgerExport.objects.create(
             ulid=ids.ulid(),
@@ -95,8 +98,7 @@ def begin(wish: Wish, *, by: Actor, at: datetime) -> Export:
             salt=secrets.token_hex(16),
             exported_at=at,
         )
-        # Others may have added events meanwhile: where the slice ends by itself is known once it is recorded.
-        seq = record(
+        record(
             act="ledger.exported",
             by=by,
             at=at,
@@ -108,8 +110,6 @@ def begin(wish: Wish, *, by: Actor, at: datetime) -> Export:
                 "purpose": salted(row.purpose, row.salt),
             },
         )
-        row.last = wish.last or seq
-        row.save(update_fields=["last"])
         anchor = anchors.current(at)
     if anchor is None:
         raise RuntimeError("an event was recorded, and the chain has no end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -39,6 +39,11 @@ class Row:
     object_type: str
     object_id: str
     says: str
+
+    @property
+    def exactly(self) -> str:
+        """The time as it is hashed, to the microsecond."""
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
 
     @property
     def who(self) -> str:
