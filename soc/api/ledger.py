@@ -25,14 +25,14 @@ NARROWING = search.NAMES | {"limit", "cursor"}
 EXPORTING = frozenset({"from_seq", "to_seq", "recipient", "purpose"})
 
 
-class ObjectOut(serializers.Serializer[Any]):
+class EventObject(serializers.Serializer[Any]):
     """What an event is about."""
 
     type = serializers.CharField()
     id = serializers.CharField()
 
 
-class ActorOut(serializers.Serializer[Any]):
+class EventActor(serializers.Serializer[Any]):
     """Who acted. `person` is empty where it was no person."""
 
     kind = serializers.CharField(help_text="person, key, hook, system or anonymous")
@@ -46,13 +46,13 @@ class EventOut(serializers.Serializer[Any]):
     seq = serializers.IntegerField()
     at = serializers.DateTimeField()
     act = serializers.CharField()
-    actor = ActorOut()
-    object = ObjectOut()
+    actor = EventActor()
+    object = EventObject()
     ip = serializers.CharField()
     request_id = serializers.CharField()
 
 
-class HeldOut(serializers.Serializer[Any]):
+class EventProof(serializers.Serializer[Any]):
     """Whether the event holds, by itself and with its neighbours. `following` is null for the last event."""
 
     content = serializers.BooleanField()
@@ -61,7 +61,7 @@ class HeldOut(serializers.Serializer[Any]):
     following = serializers.BooleanField(allow_null=True)
 
 
-class UnderOut(serializers.Serializer[Any]):
+class EventReceipt(serializers.Serializer[Any]):
     """A receipt under a seal. `act` and what follows are null when it is gone."""
 
     id = serializers.IntegerField()
@@ -79,8 +79,8 @@ class EventWhole(EventOut):
     prev_hash = serializers.CharField()
     hash = serializers.CharField()
     signature = serializers.CharField()
-    holds = HeldOut()
-    receipts = UnderOut(many=True, help_text=f"the first {listing.MOST_RECEIPTS} receipts under a seal")
+    holds = EventProof()
+    receipts = EventReceipt(many=True, help_text=f"the first {listing.MOST_RECEIPTS} receipts under a seal")
     receipts_sealed = serializers.IntegerField()
 
 
