@@ -37,8 +37,9 @@ ENV PATH=/opt/quell/bin:$PATH \
     MALLOC_ARENA_MAX=2 \
     QUELL_DATA=/var/lib/quell
 # Static files are gathered into the image, below QUELL_DATA, so no volume may be mounted over that
-# directory itself. The key of this one command is never used again.
+# directory itself. The keys of this one command are never used again.
 RUN QUELL_SECRET_KEY="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
+    QUELL_AUDIT_KEY="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
     python manage.py collectstatic --no-input
 USER quell
 EXPOSE 8000

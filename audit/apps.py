@@ -1,7 +1,8 @@
 from django.apps import AppConfig
+from django.core import checks
 from django.db.models.signals import post_migrate, pre_migrate
 
-from lib import guards
+from lib import grants, guards
 
 
 class AuditConfig(AppConfig):
@@ -23,8 +24,10 @@ class AuditConfig(AppConfig):
                 says="the audit head only moves forward, one event at a time",
             ),
         )
-        from audit import receipts  # its rows are models
+        from audit import anchors, receipts  # their rows are models
 
         receipts.register()
+        anchors.register()
+        checks.register(grants.check_role, checks.Tags.database, deploy=True)
         pre_migrate.connect(guards.drop_before_migrate, dispatch_uid="quell.guards")
         post_migrate.connect(guards.install_after_migrate, dispatch_uid="quell.guards")

@@ -10,10 +10,11 @@ from django.db import models
 
 
 class AuditHead(models.Model):
-    """The last link of the chain: one row, locked while an event is added."""
+    """The last link of the chain: one row, locked while an event is added, signed by `audit.signing`."""
 
     seq = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="0" * 64)
+    signature = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return f"head at {self.seq}"
@@ -35,9 +36,21 @@ class AuditEvent(models.Model):
     details = models.JSONField(default=dict)
     prev_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    signature = models.CharField(max_length=64, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["object_type", "object_id", "seq"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "seq"], name="audit_object"),
+            # For `act LIKE 'alert.%'`, which an index in the order of a language does not serve.
+            models.Index(
+                fields=["act", "seq"], name="audit_act", opclasses=["varchar_pattern_ops", "int8_ops"]
+            ),
+            models.Index(fields=["actor", "seq"], name="audit_actor"),
+            models.Index(fields=["person", "seq"], name="audit_person"),
+            models.Index(fields=["ip", "seq"], name="audit_ip"),
+            models.Index(fields=["request_id", "seq"], name="audit_request"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.act}"

@@ -82,21 +82,24 @@ def write(*, act: str, by: Acting, at: datetime, on: tuple[str, str], details: d
 
 def digest(receipt: Receipt) -> str:
     """Of a receipt's whole content, its number included."""
-    return canonical.sha256(
-        {
-            "id": receipt.pk,
-            "at": _spelled(receipt.at),
-            "written_at": _spelled(receipt.written_at),
-            "act": receipt.act,
-            "actor_kind": receipt.actor_kind,
-            "actor": receipt.actor,
-            "principal": receipt.principal,
-            "ip": receipt.ip,
-            "request_id": receipt.request_id,
-            "object": [receipt.object_type, receipt.object_id],
-            "details": receipt.details,
-        }
-    )
+    return canonical.sha256(body(receipt))
+
+
+def body(receipt: Receipt) -> dict[str, Any]:
+    """What is hashed of a receipt."""
+    return {
+        "id": receipt.pk,
+        "at": _spelled(receipt.at),
+        "written_at": _spelled(receipt.written_at),
+        "act": receipt.act,
+        "actor_kind": receipt.actor_kind,
+        "actor": receipt.actor,
+        "principal": receipt.principal,
+        "ip": receipt.ip,
+        "request_id": receipt.request_id,
+        "object": [receipt.object_type, receipt.object_id],
+        "details": receipt.details,
+    }
 
 
 def _spelled(moment: datetime) -> str:
@@ -227,11 +230,14 @@ class Proof:
         self.waiting, self.after = [], upto
         return None
 
-    def finish(self, *, last: int) -> Broken | None:
-        """Look at the seals that are left, and at the receipts that have none yet."""
+    def finish(self, *, last: int, upto: int) -> Broken | None:
+        """Look at the seals that are left, and at the receipts that have none yet.
+
+        `upto` is the highest seal that any receipt was under before the end of the chain was read.
+        """
         if broken := self.catch_up(upto=last):
             return broken
-        if stray := Sealed.objects.filter(seq__gt=last).order_by("seq", "receipt").first():
+        if stray := Sealed.objects.filter(seq__gt=last, seq__lte=upto).order_by("seq", "receipt").first():
             return Broken(seq=stray.seq, reason=f"receipt {stray.receipt} is listed under no seal")
         self._pass_by(clock.now())
         for receipt in unsealed().order_by("pk").iterator(chunk_size=MOST_UNDER_ONE_SEAL):

@@ -1,19 +1,20 @@
 """Adding to the ledger, and proving that it is whole.
 
 Each event's hash covers its own fields and the hash before it. The sequence is drawn under a lock
-on the head row, so two writers cannot draw in one order and link in another.
+on the head row, so two writers cannot draw in one order and link in another. Events and head are signed
+(`audit.signing`), so that whoever owns the database can break the chain, but not make another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F
 
+from audit import signing
 from audit.models import AuditEvent, AuditHead
 from lib import canonical
 
@@ -74,28 +75,33 @@ def record(
         prev_hash=head.hash,
     )
     event.hash = digest(event)
+    event.signature = signing.of_event(event.hash)
     event.save(force_insert=True)
-    AuditHead.objects.filter(pk=1).update(hash=event.hash, seq=F("seq"))
+    signature = signing.of_head(event.seq, event.hash)
+    AuditHead.objects.filter(pk=1).update(hash=event.hash, signature=signature, seq=F("seq"))
     return event.seq
 
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must carry, from its own fields and the hash before it."""
-    return canonical.sha256(
-        {
-            "seq": event.seq,
-            "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "act": event.act,
-            "actor_kind": event.actor_kind,
-            "actor": event.actor,
-            "person": event.person,
-            "ip": event.ip,
-            "request_id": event.request_id,
-            "object": [event.object_type, event.object_id],
-            "details": event.details,
-            "prev": event.prev_hash,
-        }
-    )
+    return canonical.sha256(body(event))
+
+
+def body(event: AuditEvent) -> dict[str, Any]:
+    """What is hashed of an event."""
+    return {
+        "seq": event.seq,
+        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "act": event.act,
+        "actor_kind": event.actor_kind,
+        "actor": event.actor,
+        "person": event.person,
+        "ip": event.ip,
+        "request_id": event.request_id,
+        "object": [event.object_type, event.object_id],
+        "details": event.details,
+        "prev": event.prev_hash,
+    }
 
 
 def verify() -> Broken | None:
@@ -103,39 +109,6 @@ def verify() -> Broken | None:
 
     A deleted tail shows because the head remembers how far the chain went.
     """
-    from audit import receipts  # which write their seals with `record`
+    from audit import proving  # which knows the receipts, and those write their seals with `record`
 
-    expected, before, proof = 1, GENESIS, receipts.Proof()
-    with transaction.atomic():
-        head = AuditHead.objects.filter(pk=1).first()
-        for event in _events():
-            broken = _check(event, expected=expected, before=before) or proof.see(event)
-            if broken:
-                return broken
-            expected, before = event.seq + 1, event.hash
-        return _end(head, last=expected - 1, before=before) or proof.finish(last=expected - 1)
-
-
-def _end(head: AuditHead | None, *, last: int, before: str) -> Broken | None:
-    """What is wrong with the end of the chain, after the last event that is there."""
-    if head is None:
-        return None if last == 0 else Broken(seq=1, reason="the head of the chain is missing")
-    if head.seq != last:
-        return Broken(seq=min(head.seq, last + 1), reason=f"the head says {head.seq} events, found {last}")
-    if head.hash != before:
-        return Broken(seq=head.seq, reason="the head does not fit the last event")
-    return None
-
-
-def _events() -> Iterator[AuditEvent]:
-    return AuditEvent.objects.order_by("seq").iterator(chunk_size=2000)
-
-
-def _check(event: AuditEvent, *, expected: int, before: str) -> Broken | None:
-    if event.seq != expected:
-        return Broken(seq=expected, reason=f"event {expected} is missing, {event.seq} follows")
-    if event.prev_hash != before:
-        return Broken(seq=event.seq, reason="it does not follow from the event before it")
-    if event.hash != digest(event):
-        return Broken(seq=event.seq, reason="its content does not fit its hash")
-    return None
+    return proving.prove().broken

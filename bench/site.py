@@ -83,6 +83,7 @@ def _environment(scratch: Path, url: str, stack: contextlib.ExitStack) -> dict[s
         "REDIS_URL": _broker(scratch, stack),
         "QUELL_DATA": str(scratch / "data"),
         "QUELL_SECRET_KEY": secrets.token_urlsafe(48),
+        "QUELL_AUDIT_KEY": secrets.token_urlsafe(48),
         "QUELL_INGEST_PER_MINUTE": "100000000",
         "DJANGO_SETTINGS_MODULE": "soc.settings",
         "PYTHONPATH": str(layout.ROOT),

@@ -20,9 +20,9 @@ from identity.permissions import OF_ROLE, Permission
 from lib.errors import Forbidden, NotFound
 
 
-def alerts_for(actor: Actor) -> QuerySet[Alert]:
-    """The alerts that the actor may read."""
-    seats = _in_seats_for(actor, Permission.READ_ALERTS, team="team", account="account")
+def alerts_for(actor: Actor, *, permission: Permission = Permission.READ_ALERTS) -> QuerySet[Alert]:
+    """The alerts that the actor may read, or use in the way that the permission names."""
+    seats = _in_seats_for(actor, permission, team="team", account="account")
     return Alert.objects.filter(seats & _open_to(actor, "incident", is_optional=True))
 
 
@@ -60,9 +60,9 @@ def incident_for(actor: Actor, ref: str, *, permission: Permission = Permission.
     return incident
 
 
-def actions_for(actor: Actor) -> QuerySet[Action]:
+def actions_for(actor: Actor, *, permission: Permission = Permission.READ_ACTIONS) -> QuerySet[Action]:
     """The actions that the actor may read; the account is the target's, which may not be the incident's."""
-    seats = _in_seats_for(actor, Permission.READ_ACTIONS, team="incident__team", account="target__account")
+    seats = _in_seats_for(actor, permission, team="incident__team", account="target__account")
     return Action.objects.filter(seats & _open_to(actor, "incident"))
 
 

@@ -118,6 +118,7 @@ def _environment(scratch: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "QUELL_DATA": str(scratch),
         "QUELL_SECRET_KEY": secrets.token_urlsafe(48),
+        "QUELL_AUDIT_KEY": secrets.token_urlsafe(48),
         "REDIS_URL": surroundings.NOWHERE,
         "TERM": os.environ.get("TERM", "dumb"),
     }

@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from lib import guards
+
 
 class SocConfig(AppConfig):
     """The project itself."""
@@ -8,8 +10,11 @@ class SocConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # Both register what they hold by being loaded, which needs the settings.
+        guards.register(*guards.append_only("soc_ledgerexport"))
+        # These register what they hold by being loaded, which needs the settings.
         from soc import checks
         from soc.api import openapi
+        from soc.ledger import watching
 
+        watching.register()
         del checks, openapi

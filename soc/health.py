@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from cases.models import Action, Alert
 from cases.words import ActionStatus, AlertStatus
 from lib import clock, guards
-from soc.models import Heartbeat
+from soc.models import Heartbeat, LedgerProof
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """200 when work can be done, else 503; the body says of each part how it is.
 
     Needed: the database, its migrations and guard triggers, and a live worker of each kind. Broker and
-    beat only make things sooner: without them the word is `degraded` and the status stays 200.
+    beat only make things sooner: without them the word is `degraded` and the status stays 200. So it does
+    where the ledger is `broken`, which is no reason to stop working and every reason to look.
     """
     del request
     parts, problems = _database()
@@ -65,6 +66,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if parts["database"] == "ok":
         beats = _heartbeats()
         parts |= beats
+        parts["ledger"] = _ledger()
         if not settings.QUELL_TESTING:
             problems += [name for name in WORKERS if beats[name] != "ok"]
     ready = not problems
@@ -135,6 +137,14 @@ def _heartbeats() -> dict[str, object]:
     return {name: "ok" if name in heard and heard[name] > since else "silent" for name in (*WORKERS, "beat")}
 
 
+def _ledger() -> str:
+    """`ok`, `broken` when the last proof found a place that does not hold, `unproved` before the first."""
+    known = LedgerProof.objects.filter(pk=1, proved_at__isnull=False).first()
+    if known is None:
+        return "unproved"
+    return "ok" if known.broken_seq is None else "broken"
+
+
 class _Rows(Collector):
     """Gauges computed when they are asked for."""
 
@@ -159,6 +169,8 @@ class _Rows(Collector):
             for process, at in Heartbeat.objects.values_list("process", "at")
         }
         yield _by("quell_heartbeat_age_seconds", "Seconds since a process was heard of.", "process", beats)
+        broken = float(_ledger() == "broken")
+        yield GaugeMetricFamily("quell_ledger_broken", "1 when the ledger was found broken.", value=broken)
 
 
 def _by(name: str, says: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:

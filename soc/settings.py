@@ -22,10 +22,21 @@ _data = env.declare(
 _database = env.declare(
     "DATABASE_URL", "sqlite:////path or postgresql://user:password@host/name", secret=True
 )
+_owner = env.declare(
+    "DATABASE_OWNER_URL",
+    "the same PostgreSQL database as the role that owns its tables; for migrate alone",
+    secret=True,
+)
 _redis = env.declare(
     "REDIS_URL", "redis://:password@host:port/0, the doorbell between processes", secret=True
 )
 _secret = env.declare("QUELL_SECRET_KEY", "signs sessions; at least 32 characters", secret=True)
+_audit = env.declare(
+    "QUELL_AUDIT_KEY", "signs the audit trail; at least 32 characters, kept out of the database", secret=True
+)
+_audit_before = env.declare(
+    "QUELL_AUDIT_KEYS_BEFORE", "keys that signed the audit trail earlier, by comma", secret=True
+)
 _base_url = env.declare("QUELL_BASE_URL", "how browsers reach Quell", default="http://127.0.0.1:8000")
 _hosts = env.declare(
     "QUELL_ALLOWED_HOSTS", "host names that are answered, by comma", default="127.0.0.1,localhost"
@@ -172,6 +183,16 @@ if len(SECRET_KEY) < 32:
         " ./quell makes one for its data directory"
     )
 
+QUELL_AUDIT_KEY = env.text(_audit)
+if not QUELL_AUDIT_KEY and QUELL_TESTING:
+    QUELL_AUDIT_KEY = "only-for-the-test-suite-" + "1" * 32
+if len(QUELL_AUDIT_KEY) < 32:
+    raise ImproperlyConfigured(
+        "QUELL_AUDIT_KEY must be set and at least 32 characters long;"
+        " ./quell makes one for its data directory"
+    )
+QUELL_AUDIT_KEYS_BEFORE = env.words(_audit_before)
+
 # --- Django ----------------------------------------------------------------------------------------
 
 DEBUG = False
@@ -251,6 +272,7 @@ if not env.text(_database):
         "DATABASE_URL", _database.meaning, default=f"sqlite:///{QUELL_DATA / 'quell.sqlite3'}", secret=True
     )
 DATABASES = {"default": env.database(_database)}
+QUELL_DATABASE_OWNER = env.database(_owner) if env.text(_owner) else None
 
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]

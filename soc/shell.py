@@ -88,6 +88,8 @@ class Shell:
         if any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS)):
             found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
             found.append(self._place("rules", "Rules", "r", ""))
+        if actor.may(Permission.READ_AUDIT):
+            found.append(self._place("audit", "Audit", "l", ""))
         return found
 
     @cached_property

@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("cases.urls")),
     path("", include("containment.urls")),
     path("", include("metrics.urls")),
+    path("", include("soc.ledger.urls")),
 ]
 
 handler400 = "soc.errors.bad_request"

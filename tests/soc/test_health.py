@@ -49,6 +49,7 @@ def test_ready_without_a_broker(settings: Settings, all_alive: None) -> None:
         "worker-collect": "ok",
         "worker-containment": "ok",
         "beat": "ok",
+        "ledger": "unproved",
     }
 
 
