@@ -138,8 +138,8 @@ def events_for(actor: Actor) -> QuerySet[AuditEvent]:
     """The events that the actor may see."""
     if not actor.may(READ):
         raise Forbidden
-    rows = not_restricted(actor, AuditEvent.objects.all())
-    return rows if is_installation_wide(actor) else rows.filter(_mine(actor))
+    rows = AuditEvent.objects.all()
+    return not_restricted(actor, rows if is_installation_wide(actor) else rows.filter(_mine(actor)))
 
 
 def event_for(actor: Actor, seq: str) -> AuditEvent:
