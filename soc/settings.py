@@ -195,6 +195,10 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "audit",
     "identity",
     "estate",
@@ -215,6 +219,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -254,7 +259,7 @@ DATABASES = {"default": env.database(_database)}
 
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["identity.hashing.BoundedArgon2"]
 if QUELL_TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]
 AUTH_PASSWORD_VALIDATORS = [
@@ -262,6 +267,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# allauth keeps second factors and links to single sign-on; its pages, URLs and sign-in are not used (ADR 34).
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "identity.engine.Factors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn"]
 LOGIN_URL = "signin"
 LOGIN_REDIRECT_URL = "alerts"
 LOGOUT_REDIRECT_URL = "signin"
