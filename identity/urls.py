@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from identity import views
+from identity import account_views, views
 
 urlpatterns: list[URLPattern] = [
     path("signin", views.SignIn.as_view(), name="signin"),
+    path("signin/factor", views.ShowFactor.as_view(), name="signin-factor"),
     path("signout", views.signout, name="signout"),
+    path("account/security", account_views.security, name="account-security"),
+    path("account/security/app", account_views.app, name="account-app"),
+    path("account/security/key", account_views.key, name="account-key"),
+    path("account/security/codes", account_views.recovery_codes, name="account-codes"),
+    path("account/security/remove", account_views.remove_factor, name="account-factor-remove"),
+    path("account/security/sessions", account_views.end_sessions, name="account-sessions-end"),
+    path("account/security/password", account_views.password, name="account-password"),
 ]

@@ -1,9 +1,9 @@
-"""Signing in, signing in again for what needs it fresh, and signing out."""
+"""Signing in, with a second factor where there is one, again for what needs it fresh, and signing out."""
 
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.decorators import method_decorator
@@ -13,10 +13,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from identity.forms import SignInForm
-from identity.models import User
-from identity.requests import SIGNED_IN_AT, client_ip, is_fresh, request_id
-from identity.signing_in import LockedOut, Refused, sign_in, sign_out
+from identity import codes, entering, security_keys
+from identity.forms import FactorForm, SignInForm
+from identity.models import BrowserSession, User
+from identity.requests import client_ip, is_fresh, request_id
+from identity.signing_in import LockedOut, Refused, WrongCode, show_factor, sign_in, sign_out
 from lib import clock
 
 
@@ -43,7 +44,7 @@ class SignIn(View):
             return self._page(request, form, status=422)
         at = clock.now()
         try:
-            user = sign_in(
+            known = sign_in(
                 login=form.cleaned_data["username"],
                 password=form.cleaned_data["password"],
                 ip=client_ip(request),
@@ -58,9 +59,10 @@ class SignIn(View):
         except Refused as refused:
             form.add_error(None, refused.detail)
             return self._page(request, form, status=refused.status)
-        login(request, user)
-        request.session.cycle_key()  # a new session, too, for the one who signs in again
-        request.session[SIGNED_IN_AT] = at.isoformat()
+        if known.needs_factor:
+            entering.wait_for_factor(request, known.user, next_page=_next(request), at=at)
+            return HttpResponseRedirect(resolve_url("signin-factor"))
+        entering.enter(request, known.user, factor="", at=at)
         return HttpResponseRedirect(_next(request))
 
     def _page(
@@ -75,6 +77,70 @@ class SignIn(View):
         return render(request, "identity/signin.html", context, status=status)
 
 
+@method_decorator((never_cache, sensitive_post_parameters("code", "credential")), name="dispatch")
+class ShowFactor(View):
+    """The page between password and desk: a code of the app, a security key, or a recovery code.
+
+    The template gets `form`, `options` (JSON for the browser's key dialogue, empty without keys), `has_app`
+    and `locked_until`.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """The page, or back to the start for who has not shown the first factor just now."""
+        waiting = entering.half_in(request, at=clock.now())
+        if waiting is None:
+            return HttpResponseRedirect(resolve_url(settings.LOGIN_URL))
+        return self._page(request, waiting.user, FactorForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Sign in and go on, or say what is wrong."""
+        at = clock.now()
+        waiting = entering.half_in(request, at=at)
+        if waiting is None:
+            return HttpResponseRedirect(resolve_url(settings.LOGIN_URL))
+        form = FactorForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, waiting.user, form, status=422)
+        try:
+            shown = show_factor(
+                user=waiting.user,
+                code=form.cleaned_data["code"],
+                credential=form.cleaned_data["credential"],
+                ip=client_ip(request),
+                request_id=request_id(request),
+                at=at,
+            )
+        except LockedOut as locked:
+            form.add_error(None, "Too many codes were wrong. Wait, or ask an administrator.")
+            response = self._page(
+                request, waiting.user, form, status=locked.status, locked_until=locked.until
+            )
+            response["Retry-After"] = str(int((locked.until - at).total_seconds()) + 1)
+            return response
+        except WrongCode as wrong:
+            form.add_error(None, wrong.detail)
+            return self._page(request, waiting.user, form, status=wrong.status)
+        entering.enter(request, waiting.user, factor=shown, at=at)
+        return HttpResponseRedirect(waiting.next)
+
+    def _page(
+        self,
+        request: HttpRequest,
+        user: User,
+        form: FactorForm,
+        *,
+        status: int = 200,
+        locked_until: object = None,
+    ) -> HttpResponse:
+        context = {
+            "form": form,
+            "options": security_keys.begin_proving(user),
+            "has_app": codes.has_app(user),
+            "locked_until": locked_until,
+        }
+        return render(request, "identity/factor.html", context, status=status)
+
+
 @require_POST
 @never_cache
 def signout(request: HttpRequest) -> HttpResponse:
@@ -82,6 +148,7 @@ def signout(request: HttpRequest) -> HttpResponse:
     user = request.user
     if isinstance(user, User):
         sign_out(user=user, ip=client_ip(request), request_id=request_id(request), at=clock.now())
+        BrowserSession.objects.filter(session_key=request.session.session_key).delete()
     logout(request)
     return HttpResponseRedirect(resolve_url(settings.LOGOUT_REDIRECT_URL))
 

@@ -120,6 +120,12 @@ _sns_v1 = env.declare(
     "1 takes SNS messages signed by SHA-1, which is what topics do unless told",
     default="1",
 )
+_second_factor = env.declare(
+    "QUELL_SECOND_FACTOR",
+    "who must set up a second factor before anything else: optional, privileged (approvers, leads,"
+    " administrators) or everyone",
+    default="optional",
+)
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -162,6 +168,9 @@ try:
 except ValueError as failure:
     raise ImproperlyConfigured(f"QUELL_OUTBOUND_ALLOW: {failure}") from failure
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
+QUELL_SECOND_FACTOR = env.text(_second_factor)
+if QUELL_SECOND_FACTOR not in ("optional", "privileged", "everyone"):
+    raise ImproperlyConfigured("QUELL_SECOND_FACTOR is optional, privileged or everyone")
 
 SECRET_KEY = env.text(_secret)
 if not SECRET_KEY and QUELL_TESTING:
@@ -223,6 +232,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "soc.middleware.Admitted",
     "soc.middleware.Browser",
 ]
 

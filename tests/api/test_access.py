@@ -203,6 +203,16 @@ PAGES = {
     ("inbox-open", "POST"):          "404 404 404 404 404 302 404 404",
     ("inbox-read", "POST"):          "404 404 404 404 404 302 404 404",
     ("inbox-acknowledge", "POST"):   "404 404 404 404 404 302 404 404",
+    # One's own account; what is asked of it here, nobody has.
+    ("account-security", "GET"):     "200 200 200 200 200 200 200 200",
+    ("account-app", "GET"):          "200 200 200 200 200 200 200 200",
+    ("account-app", "POST"):         "422 422 422 422 422 422 422 422",
+    ("account-key", "GET"):          "200 200 200 200 200 200 200 200",
+    ("account-key", "POST"):         "422 422 422 422 422 422 422 422",
+    ("account-codes", "POST"):       "409 409 409 409 409 409 409 409",
+    ("account-factor-remove", "POST"): "404 404 404 404 404 404 404 404",
+    ("account-sessions-end", "POST"): "302 302 302 302 302 302 302 302",
+    ("account-password", "POST"):    "422 422 422 422 422 422 422 422",
     ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
     # Whoever may write alerts may report.
@@ -249,6 +259,7 @@ OPEN = {
     "prometheus": {200},
     "schema": {200},
     "signin": {200},
+    "signin-factor": {302},
 }
 """Answered to anyone who asks by GET."""
 
