@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from identity import account_views, views
+from identity import account_views, people_views, views
 
 urlpatterns: list[URLPattern] = [
     path("signin", views.SignIn.as_view(), name="signin"),
@@ -17,4 +17,10 @@ urlpatterns: list[URLPattern] = [
     path("account/security/remove", account_views.remove_factor, name="account-factor-remove"),
     path("account/security/sessions", account_views.end_sessions, name="account-sessions-end"),
     path("account/security/password", account_views.password, name="account-password"),
+    path("people", people_views.people, name="people"),
+    path("people/<str:ulid>", people_views.person, name="person"),
+    path("people/<str:ulid>/sessions", people_views.end_sessions, name="person-sessions-end"),
+    path("people/<str:ulid>/active", people_views.set_active, name="person-active"),
+    path("people/<str:ulid>/factors", people_views.reset_factors, name="person-factors-reset"),
+    path("people/<str:ulid>/roles", people_views.change_role, name="person-role"),
 ]

@@ -88,6 +88,8 @@ class Shell:
         if any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS)):
             found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
             found.append(self._place("rules", "Rules", "r", ""))
+        if any(seat.is_whole for seat in actor.seats_for(Permission.KEEP_PEOPLE)):
+            found.append(self._place("people", "People", "p", ""))
         return found
 
     @cached_property
@@ -126,6 +128,7 @@ class Shell:
             name == url
             or name.split("-")[0] in {url, stem}
             or (url == "incidents" and name.startswith("action"))
+            or (url == "people" and name == "person")
         )
         return Place(url=url, label=label, key=key, count=count, is_current=here)
 
