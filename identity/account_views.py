@@ -15,7 +15,7 @@ from django.shortcuts import render, resolve_url
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from identity import codes, entering, factors, security_keys, sessions
+from identity import codes, entering, factors, security_keys, sessions, single_sign_on
 from identity.forms import AppForm, KeyForm, PasswordForm
 from identity.models import User
 from identity.people import change_password
@@ -171,6 +171,8 @@ def _page(request: HttpRequest, *, form: PasswordForm | None = None, status: int
         "keys_work": security_keys.can_be_used(),
         "must": entering.lacks_factor(request, user),
         "has_password": user.has_usable_password(),
+        "sso": single_sign_on.is_set_up(),
+        "is_linked": single_sign_on.is_linked(user),
         "form": form or PasswordForm(),
     }
     return render(request, "identity/security.html", context, status=status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
@@ -15,20 +14,16 @@ from identity.models import Role, User
 from identity.requests import NotFresh, actor_of, is_fresh, signed_in
 from lib import clock
 
-P = ParamSpec("P")
 
-
-def kept(
-    change: Callable[Concatenate[HttpRequest, User, P], None],
-) -> Callable[Concatenate[HttpRequest, str, P], HttpResponse]:
+def kept(change: Callable[[HttpRequest, User], None]) -> Callable[[HttpRequest, str], HttpResponse]:
     """Let an administrator who signed in freshly change one of their logins, and go back to its page."""
 
     @wraps(change)
-    def view(request: HttpRequest, /, ulid: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def view(request: HttpRequest, ulid: str) -> HttpResponse:
         user = administering.login_for(actor_of(request), ulid)
         if not is_fresh(request):
             raise NotFresh
-        change(request, user, *args, **kwargs)
+        change(request, user)
         return HttpResponseRedirect(resolve_url("person", ulid))
 
     return view

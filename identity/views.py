@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from identity import codes, entering, security_keys
+from identity import codes, entering, security_keys, single_sign_on
 from identity.forms import FactorForm, SignInForm
 from identity.models import BrowserSession, User
 from identity.requests import client_ip, is_fresh, request_id
@@ -30,18 +30,18 @@ class SignIn(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The form, or straight on when nothing needs to be proved."""
-        if request.user.is_authenticated and (not _is_again(request) or is_fresh(request)):
-            return HttpResponseRedirect(_next(request))
-        return self._page(request, SignInForm(initial={"username": _login_of(request)}))
+        if request.user.is_authenticated and (not is_again(request) or is_fresh(request)):
+            return HttpResponseRedirect(next_page(request))
+        return signin_page(request)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Sign in and go on to `next`, or say what is wrong."""
         data = request.POST.copy()
-        if _is_again(request) and request.user.is_authenticated:
+        if is_again(request) and request.user.is_authenticated:
             data["username"] = _login_of(request)
         form = SignInForm(data)
         if not form.is_valid():
-            return self._page(request, form, status=422)
+            return signin_page(request, form, status=422)
         at = clock.now()
         try:
             known = sign_in(
@@ -53,28 +53,17 @@ class SignIn(View):
             )
         except LockedOut as locked:
             form.add_error(None, locked.detail)
-            response = self._page(request, form, status=locked.status, locked_until=locked.until)
+            response = signin_page(request, form, status=locked.status, locked_until=locked.until)
             response["Retry-After"] = str(int((locked.until - at).total_seconds()) + 1)
             return response
         except Refused as refused:
             form.add_error(None, refused.detail)
-            return self._page(request, form, status=refused.status)
+            return signin_page(request, form, status=refused.status)
         if known.needs_factor:
-            entering.wait_for_factor(request, known.user, next_page=_next(request), at=at)
+            entering.wait_for_factor(request, known.user, next_page=next_page(request), at=at)
             return HttpResponseRedirect(resolve_url("signin-factor"))
         entering.enter(request, known.user, factor="", at=at)
-        return HttpResponseRedirect(_next(request))
-
-    def _page(
-        self, request: HttpRequest, form: SignInForm, *, status: int = 200, locked_until: object = None
-    ) -> HttpResponse:
-        context = {
-            "form": form,
-            "next": _next(request),
-            "again": _is_again(request) and request.user.is_authenticated,
-            "locked_until": locked_until,
-        }
-        return render(request, "identity/signin.html", context, status=status)
+        return HttpResponseRedirect(next_page(request))
 
 
 @method_decorator((never_cache, sensitive_post_parameters("code", "credential")), name="dispatch")
@@ -153,7 +142,30 @@ def signout(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(resolve_url(settings.LOGOUT_REDIRECT_URL))
 
 
-def _is_again(request: HttpRequest) -> bool:
+def signin_page(
+    request: HttpRequest,
+    form: SignInForm | None = None,
+    *,
+    told: str = "",
+    status: int = 200,
+    locked_until: object = None,
+) -> HttpResponse:
+    """The sign-in page; `told` is what went wrong on the way through the provider."""
+    known = request.user if isinstance(request.user, User) and is_again(request) else None
+    context = {
+        "form": form or SignInForm(initial={"username": _login_of(request)}),
+        "next": next_page(request),
+        "again": known is not None,
+        "told": told,
+        "locked_until": locked_until,
+        "sso": single_sign_on.is_set_up() and (known is None or single_sign_on.is_linked(known)),
+        "has_password": known is None or known.has_usable_password(),
+    }
+    return render(request, "identity/signin.html", context, status=status)
+
+
+def is_again(request: HttpRequest) -> bool:
+    """Whether somebody who is signed in shall prove it anew."""
     return (request.POST.get("again") or request.GET.get("again")) == "1"
 
 
@@ -161,7 +173,7 @@ def _login_of(request: HttpRequest) -> str:
     return request.user.get_username() if request.user.is_authenticated else ""
 
 
-def _next(request: HttpRequest) -> str:
+def next_page(request: HttpRequest) -> str:
     """Where to go afterwards: the path asked for if it is one of ours, else the alert queue."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     hosts = {request.get_host()}

@@ -32,6 +32,8 @@ WITHOUT_FACTOR = {
     "prometheus",
     "signin",
     "signin-factor",
+    "signin-sso",
+    "signin-sso-callback",
     "signout",
     "theme",
 }

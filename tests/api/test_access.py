@@ -220,6 +220,9 @@ PAGES = {
     ("account-factor-remove", "POST"): "404 404 404 404 404 404 404 404",
     ("account-sessions-end", "POST"): "302 302 302 302 302 302 302 302",
     ("account-password", "POST"):    "422 422 422 422 422 422 422 422",
+    # Without a provider there is nothing to link.
+    ("account-link", "POST"):        "404 404 404 404 404 404 404 404",
+    ("account-unlink", "POST"):      "409 409 409 409 409 409 409 409",
     ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
     # Whoever may write alerts may report.
@@ -267,6 +270,8 @@ OPEN = {
     "schema": {200},
     "signin": {200},
     "signin-factor": {302},
+    "signin-sso": {404},
+    "signin-sso-callback": {404},
 }
 """Answered to anyone who asks by GET."""
 
