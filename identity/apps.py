@@ -6,3 +6,6 @@ class IdentityConfig(AppConfig):
 
     name = "identity"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from identity import ending  # noqa: F401 - its receivers listen from here on

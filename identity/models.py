@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from lib import clock, ids
 
@@ -36,6 +37,13 @@ class User(AbstractUser):
 
     ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="logins")
+    epoch = models.PositiveIntegerField(default=0)
+    """Raised to end every session of the login at once: a session carries a digest of it."""
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django's digest of the password, which each session must match, with the epoch in it."""
+        value = f"{self.password}\n{self.epoch}" if self.epoch else self.password
+        return salted_hmac("quell.session", value, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Team(models.Model):
@@ -139,7 +147,7 @@ class SignInFailure(models.Model):
     """One attempt to sign in that has not succeeded; kept for as long as it counts.
 
     `attempted` is a keyed digest of login and address: what people type into the wrong field, often
-    their password, must not end up in a table.
+    their password, must not end up in a table. For a second factor it is `code:` and the login's ulid.
     """
 
     attempted = models.CharField(max_length=64)
@@ -153,3 +161,40 @@ class SignInFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attempted[:8]} at {self.at:%H:%M:%S}"
+
+
+class BrowserSession(models.Model):
+    """One browser in which somebody is signed in: what its owner needs to recognise and end it."""
+
+    ulid = models.CharField(max_length=26, unique=True, default=ids.ulid)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="browser_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    ip = models.CharField(max_length=45, blank=True)
+    browser = models.CharField(max_length=200, blank=True)
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.ulid}"
+
+
+class RecoveryCode(models.Model):
+    """A code that stands in for a lost second factor, once; kept as a keyed digest."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64, unique=True)
+    made_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.digest[:8]}"
+
+
+class LastStep(models.Model):
+    """The newest time step of which a login used a code: that code, and older ones, open nothing again."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="last_step", primary_key=True)
+    step = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.step}"

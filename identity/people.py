@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from audit.record import record
+from identity import sessions
 from identity.actors import Actor
 from identity.models import Membership, Person, Role, Team, User
 from lib.errors import Conflict, Invalid
@@ -47,6 +48,20 @@ def add_person(
         details = {"team": team.ulid, "roles": sorted(roles)}
         record(act="person-added", by=by, at=at, on=("login", user.ulid), details=details)
     return user
+
+
+def change_password(*, user: User, old: str, new: str, by: Actor, at: datetime, keep: str = "") -> None:
+    """Give a login another password and end its sessions, except that of the key `keep`. Raises `Invalid`."""
+    if not user.check_password(old):
+        raise Invalid("This is not the password so far.", pointer="/old")
+    try:
+        validate_password(new, user)
+    except ValidationError as failure:
+        raise Invalid(" ".join(failure.messages), pointer="/new") from failure
+    user.set_password(new)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        sessions.end_all(user=user, why="password-changed", by=by, at=at, keep=keep)
 
 
 def team_named(slug: str) -> Team:

@@ -72,6 +72,21 @@ def number(setting: Setting) -> float:
     return value
 
 
+def roles_of_groups(setting: Setting) -> dict[str, tuple[str, str]]:
+    """What groups of a provider are here: `leads=blue:lead` gives `{"leads": ("blue", "lead")}`."""
+    found = {}
+    for word in words(setting):
+        group, _, place = word.rpartition("=")
+        team, _, role = place.partition(":")
+        if not group or not team or role not in ROLES:
+            raise ImproperlyConfigured(f"{setting.name}: {word!r} is not group=team:role")
+        found[group] = (team, role)
+    return found
+
+
+ROLES = frozenset({"viewer", "analyst", "responder", "approver", "lead", "admin", "auditor"})
+"""Written out: settings are read before any model can be."""
+
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;"
     "PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;PRAGMA foreign_keys=ON;"

@@ -5,17 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
+from identity import entering
 from identity.models import User
 from identity.requests import ACTOR, REQUEST_ID, NotFresh, NotSignedIn, to_sign_in
-from lib import ids
+from lib import clock, ids
 from lib.errors import AppError
 from soc import errors, throttling
 from soc.logs import current_request
 
 Next = Callable[[HttpRequest], HttpResponseBase]
+
+WITHOUT_FACTOR = {
+    "account-security",
+    "account-app",
+    "account-key",
+    "account-codes",
+    "account-sessions-end",
+    "account-password",
+    "healthz",
+    "readyz",
+    "prometheus",
+    "signin",
+    "signin-factor",
+    "signin-sso",
+    "signin-sso-callback",
+    "signout",
+    "theme",
+}
+"""What somebody may reach who has yet to set up the second factor that they must have."""
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,40}")
 
@@ -50,6 +72,37 @@ class RequestId:
         if "\0" in request.path:
             return errors.answer(request, status=404, detail="There is no such address.")
         return self.get_response(request)
+
+
+class Admitted:
+    """Where people are signed in, and that they set up a second factor first where they must.
+
+    The last is asked for every address but those that lead to it, whatever header came with the request.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+            entering.note(request, request.user, at=clock.now())
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: object, kwargs: object
+    ) -> HttpResponseBase | None:
+        """Django's hook before a view: the way to the page where a factor is set up, or nothing."""
+        del view, args, kwargs
+        name = request.resolver_match.url_name if request.resolver_match else ""
+        if settings.QUELL_SECOND_FACTOR == "optional" or name in WITHOUT_FACTOR:
+            return None
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not isinstance(request.user, User):
+            return None
+        if not entering.lacks_factor(request, request.user):
+            return None
+        if request.path.startswith(errors.FOR_PROGRAMS) or request.method not in ("GET", "HEAD"):
+            return errors.answer(request, status=403, detail="Set up a second factor first.")
+        return HttpResponseRedirect(reverse("account-security"))
 
 
 class Browser:

@@ -131,6 +131,23 @@ _sns_v1 = env.declare(
     "1 takes SNS messages signed by SHA-1, which is what topics do unless told",
     default="1",
 )
+_oidc_issuer = env.declare(
+    "QUELL_OIDC_ISSUER", "issuer of the OpenID Connect provider for single sign-on, as its tokens name it"
+)
+_oidc_client = env.declare("QUELL_OIDC_CLIENT_ID", "what the provider knows Quell as")
+_oidc_secret = env.declare("QUELL_OIDC_CLIENT_SECRET", "the secret that goes with it", secret=True)
+_oidc_create = env.declare(
+    "QUELL_OIDC_CREATE", "1 makes a person without roles of whoever the provider signs in", default="0"
+)
+_oidc_groups = env.declare(
+    "QUELL_OIDC_GROUPS", "groups of the provider and what they are here, as group=team:role, by comma"
+)
+_second_factor = env.declare(
+    "QUELL_SECOND_FACTOR",
+    "who must set up a second factor before anything else: optional, privileged (approvers, leads,"
+    " administrators) or everyone",
+    default="optional",
+)
 _log = env.declare("QUELL_LOG", "json or text", default="json")
 _failpoint = env.declare("QUELL_FAILPOINT", "test suite only: where a worker kills itself, as point@step")
 
@@ -173,6 +190,22 @@ try:
 except ValueError as failure:
     raise ImproperlyConfigured(f"QUELL_OUTBOUND_ALLOW: {failure}") from failure
 QUELL_FRESH_SIGN_IN = timedelta(minutes=15)
+QUELL_OIDC_ISSUER = env.text(_oidc_issuer)
+QUELL_OIDC_CLIENT_ID = env.text(_oidc_client)
+QUELL_OIDC_CLIENT_SECRET = env.text(_oidc_secret)
+QUELL_OIDC_CREATE = env.flag(_oidc_create)
+QUELL_OIDC_GROUPS = env.roles_of_groups(_oidc_groups)
+if bool(QUELL_OIDC_ISSUER) != bool(QUELL_OIDC_CLIENT_ID and QUELL_OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured(
+        "QUELL_OIDC_ISSUER, QUELL_OIDC_CLIENT_ID and QUELL_OIDC_CLIENT_SECRET are set together or not at all"
+    )
+if QUELL_OIDC_ISSUER and not QUELL_OIDC_ISSUER.startswith(
+    ("https://", "http://127.0.0.1:", "http://localhost:")
+):
+    raise ImproperlyConfigured("QUELL_OIDC_ISSUER begins with https://")
+QUELL_SECOND_FACTOR = env.text(_second_factor)
+if QUELL_SECOND_FACTOR not in ("optional", "privileged", "everyone"):
+    raise ImproperlyConfigured("QUELL_SECOND_FACTOR is optional, privileged or everyone")
 
 SECRET_KEY = env.text(_secret)
 if not SECRET_KEY and QUELL_TESTING:
@@ -216,6 +249,10 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "audit",
     "identity",
     "estate",
@@ -236,9 +273,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "soc.middleware.Admitted",
     "soc.middleware.Browser",
 ]
 
@@ -276,7 +315,7 @@ QUELL_DATABASE_OWNER = env.database(_owner) if env.text(_owner) else None
 
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["identity.hashing.BoundedArgon2"]
 if QUELL_TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]
 AUTH_PASSWORD_VALIDATORS = [
@@ -284,6 +323,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# allauth keeps second factors and links to single sign-on; its pages, URLs and sign-in are not used (ADR 34).
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "identity.engine.Factors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn"]
 LOGIN_URL = "signin"
 LOGIN_REDIRECT_URL = "alerts"
 LOGOUT_REDIRECT_URL = "signin"

@@ -90,6 +90,8 @@ class Shell:
             found.append(self._place("rules", "Rules", "r", ""))
         if actor.may(Permission.READ_AUDIT):
             found.append(self._place("audit", "Audit", "l", ""))
+        if any(seat.is_whole for seat in actor.seats_for(Permission.KEEP_PEOPLE)):
+            found.append(self._place("people", "People", "p", ""))
         return found
 
     @cached_property
@@ -128,6 +130,7 @@ class Shell:
             name == url
             or name.split("-")[0] in {url, stem}
             or (url == "incidents" and name.startswith("action"))
+            or (url == "people" and name == "person")
         )
         return Place(url=url, label=label, key=key, count=count, is_current=here)
 

@@ -56,6 +56,25 @@ GLYPHS = {
 COLOURS = {"partial": "open", "refused": "failed", "withdrawn": "rejected", "contained": "verified"}
 
 
+BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
 # --- drawings -----------------------------------------------------------------------------------------
 
 
@@ -112,6 +131,16 @@ def avatar(name: str | None, css: str = "") -> SafeString:
         name,
         initials(name),
     )
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """`Firefox on Linux` of what a browser says about itself; the start of it where that says neither."""
+    name = next((word for sign, word in BROWSERS if sign in user_agent), "")
+    system = next((word for sign, word in SYSTEMS if sign in user_agent), "")
+    if not name and not system:
+        return user_agent[:60] or "Unknown browser"
+    return " on ".join(part for part in (name or "A browser", system) if part)
 
 
 @register.filter

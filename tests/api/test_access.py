@@ -27,7 +27,7 @@ from containment.coverage import coverage
 from containment.models import Approval, GlassReview
 from containment.suggesting import suggestions
 from identity.actors import SYSTEM, Actor
-from identity.models import Membership, Person, Role
+from identity.models import Membership, Person, Role, User
 from lib import clock, ids
 from notify.models import InboxItem
 from tests import make
@@ -212,6 +212,26 @@ PAGES = {
     ("inbox-open", "POST"):          "404 404 404 404 404 302 404 404",
     ("inbox-read", "POST"):          "404 404 404 404 404 302 404 404",
     ("inbox-acknowledge", "POST"):   "404 404 404 404 404 302 404 404",
+    # People are kept by administrators; here the viewer's login. An outsider keeps nobody.
+    ("people", "GET"):               "403 403 403 403 403 403 200 403",
+    ("person", "GET"):               "403 403 403 403 403 403 200 403",
+    ("person-sessions-end", "POST"): "403 403 403 403 403 403 302 403",
+    ("person-active", "POST"):       "403 403 403 403 403 403 302 403",
+    ("person-factors-reset", "POST"): "403 403 403 403 403 403 302 403",
+    ("person-role", "POST"):         "403 403 403 403 403 403 302 403",
+    # One's own account; what is asked of it here, nobody has.
+    ("account-security", "GET"):     "200 200 200 200 200 200 200 200",
+    ("account-app", "GET"):          "200 200 200 200 200 200 200 200",
+    ("account-app", "POST"):         "422 422 422 422 422 422 422 422",
+    ("account-key", "GET"):          "200 200 200 200 200 200 200 200",
+    ("account-key", "POST"):         "422 422 422 422 422 422 422 422",
+    ("account-codes", "POST"):       "409 409 409 409 409 409 409 409",
+    ("account-factor-remove", "POST"): "404 404 404 404 404 404 404 404",
+    ("account-sessions-end", "POST"): "302 302 302 302 302 302 302 302",
+    ("account-password", "POST"):    "422 422 422 422 422 422 422 422",
+    # Without a provider there is nothing to link.
+    ("account-link", "POST"):        "404 404 404 404 404 404 404 404",
+    ("account-unlink", "POST"):      "409 409 409 409 409 409 409 409",
     ("metrics", "GET"):              "200 200 200 200 200 200 200 200",
     ("metrics-incidents", "GET"):    "200 200 200 200 200 200 200 200",
     # Whoever may write alerts may report.
@@ -258,6 +278,9 @@ OPEN = {
     "prometheus": {200},
     "schema": {200},
     "signin": {200},
+    "signin-factor": {302},
+    "signin-sso": {404},
+    "signin-sso-callback": {404},
 }
 """Answered to anyone who asks by GET."""
 
@@ -308,6 +331,8 @@ class Site:
         return str(added.values_list("seq", flat=True).get(object_id=self.incident.evidence.get().ulid))
 
     def _ulid(self, name: str) -> str:
+        if name.startswith("person"):
+            return str(User.objects.filter(username="viewer").values_list("ulid", flat=True).get())
         if "automation-hold" in name:
             return str(Hold.objects.values_list("ulid", flat=True).get())
         if "automation-rule" in name:
@@ -431,6 +456,7 @@ def body_of(name: str, site: Site) -> Any:
             "at": f"{at:%Y-%m-%d %H:%M:%S}",
             "reason": "the log says so",
         },
+        "person-role": {"role": "analyst", "team": make.team().ulid},
         "report": {
             "token": ids.ulid(),
             "title": "Odd mail",
@@ -642,6 +668,7 @@ def test_other_methods_on_pages_that_read_change_nothing(
         and "rule" not in name
         and "quarantine" not in name
         and "inbox" not in name
+        and "person" not in name
         and "automation" not in name
         and "tier-policy" not in name
     ],
@@ -690,6 +717,17 @@ def test_a_foreign_item_of_quarantine_is_as_if_it_were_not_there(
     askers = (callers["outsider"], limited, *([callers["foreign"]] if name.startswith("api-") else []))
     for client in askers:
         assert told(ask(client, name, method, blue)) == told(ask(client, name, method, absent))
+
+
+@pytest.mark.parametrize(("name", "method"), [one for one in PAGES if "people/<str:ulid>" in ROUTES[one[0]]])
+def test_a_person_of_another_team_is_as_if_there_were_nobody(
+    blue: Site, callers: dict[str, Client], name: str, method: str
+) -> None:
+    assert ask(callers["admin"], name, method, blue).status_code in (200, 302)
+    foreign = make.browser(make.person(Role.ADMIN, team="other"))
+    limited = make.browser(make.person(Role.ADMIN, accounts=[make.ACCOUNT]))
+    assert ask(foreign, name, method, blue).status_code == 404
+    assert ask(limited, name, method, blue).status_code == 403
 
 
 @pytest.fixture
