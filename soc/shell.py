@@ -72,27 +72,34 @@ class Shell:
         actor = self.actor
         if actor is None:
             return []
-        found = []
-        if actor.may(Permission.READ_ALERTS):
-            found.append(self._place("alerts", "Alerts", "a", self._count_alerts(actor)))
-        if actor.may(Permission.READ_INCIDENTS):
-            found.append(self._place("incidents", "Incidents", "i", self._count_incidents(actor)))
-        if actor.may(Permission.READ_ACTIONS):
-            found.append(self._place("in-force", "In force", "f", ""))
-        if actor.may(Permission.READ_ACTIONS):
-            found.append(self._place("automation", "Automation", "u", ""))
-        if actor.may(Permission.READ_METRICS):
-            found.append(self._place("metrics", "Metrics", "m", ""))
-        if actor.may(Permission.READ_ALERTS):
-            found.append(self._place("sources", "Sources", "s", ""))
-        if any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS)):
-            found.append(self._place("quarantine", "Quarantine", "q", self._count_held(actor)))
-            found.append(self._place("rules", "Rules", "r", ""))
-        if actor.may(Permission.READ_AUDIT):
-            found.append(self._place("audit", "Audit", "l", ""))
-        if any(seat.is_whole for seat in actor.seats_for(Permission.KEEP_PEOPLE)):
-            found.append(self._place("people", "People", "p", ""))
-        return found
+        keeps_alerts = any(seat.is_whole for seat in actor.seats_for(Permission.READ_ALERTS))
+        keeps_people = any(seat.is_whole for seat in actor.seats_for(Permission.KEEP_PEOPLE))
+        found = (
+            (actor.may(Permission.READ_ALERTS), "alerts", "Alerts", "a"),
+            (actor.may(Permission.READ_INCIDENTS), "incidents", "Incidents", "i"),
+            (actor.may(Permission.READ_ACTIONS), "in-force", "In force", "f"),
+            (actor.may(Permission.READ_ACTIONS), "automation", "Automation", "u"),
+            (actor.may(Permission.READ_METRICS), "metrics", "Metrics", "m"),
+            (actor.may(Permission.READ_ALERTS), "sources", "Sources", "s"),
+            (keeps_alerts, "quarantine", "Quarantine", "q"),
+            (keeps_alerts, "rules", "Rules", "r"),
+            (actor.may(Permission.READ_AUDIT), "audit", "Audit", "l"),
+            (keeps_people, "people", "People", "p"),
+        )
+        return [
+            self._place(name, label, key, self._count(name, actor))
+            for is_theirs, name, label, key in found
+            if is_theirs
+        ]
+
+    def _count(self, name: str, actor: Actor) -> str:
+        """How much waits behind an entry; nothing for most."""
+        counts = {
+            "alerts": self._count_alerts,
+            "incidents": self._count_incidents,
+            "quarantine": self._count_held,
+        }
+        return counts[name](actor) if name in counts else ""
 
     @cached_property
     def unread(self) -> int:
