@@ -19,7 +19,7 @@ from audit.record import record
 from identity import factors
 from identity.actors import Actor, of_user
 from identity.models import SignInFailure, User
-from lib.errors import AppError
+from lib.errors import AppError, TooManyRequests
 
 TRIES = 10
 WINDOW = timedelta(minutes=15)
@@ -61,14 +61,19 @@ class Recognised:
 
 
 def sign_in(*, login: str, password: str, ip: str, request_id: str, at: datetime) -> Recognised:
-    """Whose login and password these are. Raises `Refused` or `LockedOut`; all is audited.
+    """Whose login and password these are. Raises `Refused` or `LockedOut`; all is audited. `TooManyRequests`
+    where too many passwords are looked at already.
 
     The attempt is counted before the password is looked at, so that many at once are not more than
     many in a row.
     """
     attempted = _digest(login, ip)
     tries = _count_attempt(attempted, at=at)
-    user = authenticate(username=login, password=password)
+    try:
+        user = authenticate(username=login, password=password)
+    except TooManyRequests:  # nothing was looked at, so nothing counts
+        SignInFailure.objects.filter(attempted=attempted, at=at).delete()
+        raise
     if not isinstance(user, User):
         nobody = Actor(kind="anonymous", label="", ip=ip, request_id=request_id)
         act = "sign-in-locked" if tries == TRIES else "sign-in-failed"

@@ -19,6 +19,7 @@ from identity.models import BrowserSession, User
 from identity.requests import client_ip, is_fresh, request_id
 from identity.signing_in import LockedOut, Refused, WrongCode, show_factor, sign_in, sign_out
 from lib import clock
+from lib.errors import TooManyRequests
 
 
 @method_decorator((never_cache, sensitive_post_parameters("password")), name="dispatch")
@@ -56,9 +57,12 @@ class SignIn(View):
             response = signin_page(request, form, status=locked.status, locked_until=locked.until)
             response["Retry-After"] = str(int((locked.until - at).total_seconds()) + 1)
             return response
-        except Refused as refused:
+        except (Refused, TooManyRequests) as refused:
             form.add_error(None, refused.detail)
-            return signin_page(request, form, status=refused.status)
+            response = signin_page(request, form, status=refused.status)
+            if refused.retry_after is not None:
+                response["Retry-After"] = str(refused.retry_after)
+            return response
         if known.needs_factor:
             entering.wait_for_factor(request, known.user, next_page=next_page(request), at=at)
             return HttpResponseRedirect(resolve_url("signin-factor"))

@@ -8,10 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.test import Client
+from pytest_django.fixtures import Settings
 
-from identity import hashing
+from identity import hashing, signing_in
 from identity.hashing import BoundedArgon2
+from identity.models import Role, SignInFailure
 from lib.errors import TooManyRequests
+from tests import make
 
 
 class Counted:
@@ -65,3 +69,21 @@ def test_a_hash_is_argon2id_with_64_mebibytes_and_verifies() -> None:
     assert encoded.startswith("argon2$argon2id$v=19$m=65536,t=3,p=4$")
     assert BoundedArgon2().verify("correct", encoded)
     assert not BoundedArgon2().verify("wrong", encoded)
+
+
+@pytest.mark.django_db
+def test_a_sign_in_that_found_no_place_says_so_and_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.PASSWORD_HASHERS = ["identity.hashing.BoundedArgon2"]
+    make.person(Role.ANALYST, login="ana", password=make.PASSWORD)
+    monkeypatch.setattr(hashing, "PATIENCE", 0.01)
+    monkeypatch.setattr(hashing, "_places", threading.BoundedSemaphore(1))
+    body = {"username": "ana", "password": make.PASSWORD}
+    with hashing._place():
+        for _ in range(signing_in.TRIES + 2):
+            busy = Client().post("/signin", body)
+            assert (busy.status_code, busy.headers["Retry-After"]) == (429, "2")
+            assert b"Too many people" in busy.content
+    assert not SignInFailure.objects.exists()
+    assert Client().post("/signin", body).status_code == 302
