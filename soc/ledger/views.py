@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET, require_safe
 
 from audit.search import NEWEST, Asked
 from identity.actors import Actor
@@ -41,7 +41,7 @@ def event(request: HttpRequest, seq: str) -> HttpResponse:
     return render(request, "soc/audit.html", _list(request, actor) | context)
 
 
-@require_safe
+@require_GET  # and no HEAD, which would be recorded as an export that nobody got
 @signed_in
 def export(request: HttpRequest) -> HttpResponseBase:
     """A slice of the ledger as a zip that proves itself. The ledger keeps who took it, and for what."""

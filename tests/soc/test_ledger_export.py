@@ -219,6 +219,13 @@ def test_what_cannot_be_exported_is_not_recorded_either(
     assert not LedgerExport.objects.exists()
 
 
+def test_asking_for_the_head_alone_records_nothing(auditor: Client) -> None:
+    tell(1)
+    for door in ("/audit/export", "/api/v1/audit/export"):
+        assert auditor.head(door, FOR).status_code == 405
+    assert AuditEvent.objects.count() == 1
+
+
 def test_only_who_reads_everything_takes_it_along(auditor: Client) -> None:
     tell(1)
     make.team("other")
