@@ -246,6 +246,31 @@ def test_ten_thousand_guesses_over_thirty_two_connections_are_ten(
     assert guesses(ana, secret, at, wanted=64, connections_at_once=32) > 10  # the planted defect is seen
 
 
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_show_the_same_code_at_once_one_comes_in(
+    ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, at = codes.new_secret(), clock.now()
+    factors.add_app(user=ana, secret=secret, code=code(secret, at), by=of_user(ana), at=at)
+    recovery = factors.make_recovery_codes(user=ana, by=of_user(ana), at=at)[0]
+    monkeypatch.setattr(signing_in, "count_code_attempt", lambda user, *, at: None)
+    later = at + timedelta(seconds=60)
+
+    def shown(typed: str) -> bool:
+        try:
+            signing_in.show_factor(user=ana, code=typed, credential="", ip="", request_id="", at=later)
+        except signing_in.WrongCode:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    for typed in (code(secret, later), recovery):
+        with ThreadPoolExecutor(16) as threads:
+            assert sum(threads.map(shown, [typed] * 16)) == 1
+
+
 class TestRecoveryCodes:
     def test_each_opens_once(self, app: tuple[str, list[str]]) -> None:
         assert len(set(app[1])) == 10
