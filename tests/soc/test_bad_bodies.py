@@ -7,7 +7,7 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -63,10 +63,13 @@ def opened(address: str) -> str:
 
 
 @pytest.fixture
-def sender() -> Client:
+def sender() -> Iterator[Client]:
     make.account()
-    logging.getLogger("django.request").setLevel(logging.CRITICAL)
-    return make.program(make.key("alerts:write", "alerts:read"))
+    told = logging.getLogger("django.request")
+    before = told.level
+    told.setLevel(logging.CRITICAL)
+    yield make.program(make.key("alerts:write", "alerts:read"))
+    told.setLevel(before)
 
 
 def post(client: Client, address: str, body: bytes) -> Any:
