@@ -20,7 +20,7 @@ from cases.models import Alert, Heard, Incident, Quarantined, TriageRule
 from cases.words import AlertStatus, Band, Basis, MilestoneKind, MilestoneSource, Phase
 from containment.automation_models import Automation, AutoRule, Hold
 from estate.models import Account, Environment, Mode, OrganizationalUnit
-from identity import keys
+from identity import keys, sessions
 from identity.actors import SYSTEM, Actor, of_user
 from identity.models import Membership, Person, Role, Team, User
 from identity.permissions import KEY_SCOPES
@@ -76,12 +76,13 @@ def user(login: str, *, person: Person | None = None, password: str = "") -> Use
 
 
 def browser(actor: Actor, *, signed_in_at: datetime | None = None) -> Client:
-    """A browser in which this person signed in, just now unless said otherwise."""
-    client = Client()
-    client.force_login(User.objects.get(username=actor.label))
+    """A browser in which this person signed in, just now unless said otherwise, and which is listed."""
+    client, login = Client(), User.objects.get(username=actor.label)
+    client.force_login(login)
     session = client.session
     session[SIGNED_IN_AT] = (signed_in_at or clock.now()).isoformat()
     session.save()
+    sessions.seen(user=login, key=str(session.session_key), ip="127.0.0.1", browser="", at=clock.now())
     return client
 
 

@@ -443,7 +443,7 @@ def test_who_left_the_team_is_told_nothing(lead: tuple[Client, Person], endpoint
         assert elsewhere.json() == first.json(), "ids, and what is wrong with what was sent"
     else:
         assert problem(elsewhere) == (404, "not-found")
-    assert problem(nowhere) == (403, "forbidden")
+    assert problem(nowhere) == (401, "not-signed-in"), "a session ends with the last membership"
 
 
 def test_an_alert_in_a_restricted_incident_is_told_by_its_names(program: Client) -> None:
