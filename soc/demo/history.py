@@ -36,6 +36,8 @@ INCIDENTS = 136
 EXERCISES = 4
 DISMISSED = 60
 WAITING = 11
+LAST_BEGAN = timedelta(hours=2)
+"""How long ago the incident began that somebody works on whenever the demo is started."""
 
 KINDS = {
     "compromised_credentials": 34,
@@ -124,8 +126,10 @@ class _Past:
 
     def plan(self) -> None:
         """Everything, in no order."""
-        for number, at in enumerate(self._moments(INCIDENTS)):
+        *earlier, _ = self._moments(INCIDENTS)
+        for number, at in enumerate(earlier):
             self._plan_incident(number, at)
+        self._plan_incident(INCIDENTS - 1, self.now - LAST_BEGAN, is_under_way=True)
         for title, at in zip(words.EXERCISES, self._moments(EXERCISES), strict=True):
             self._plan_exercise(title, at)
         for at in self._moments(DISMISSED):
@@ -138,7 +142,8 @@ class _Past:
 
     # --- incidents --------------------------------------------------------------------------------
 
-    def _plan_incident(self, number: int, detected: datetime) -> None:
+    def _plan_incident(self, number: int, detected: datetime, *, is_under_way: bool = False) -> None:
+        """One incident from its alerts on; one that is under way has been taken, and no more."""
         kind = self._weighed(KINDS)
         sort = draw_sort(self.rng, kind)
         case = _Case(owner=self._someone(analyst=6, responder=3, lead=2), kind=kind)
@@ -148,6 +153,9 @@ class _Past:
             received = max(received, self._receive(more, detected + self._minutes(9, 0.8), case=case))
         pace = self._pace(sort, detected)
         taken = received + self._minutes(11 * pace, 0.9)
+        if is_under_way:
+            self._note(min(taken, self.now - timedelta(minutes=10)), lambda at: self._escalate(case, at))
+            return
         if sort.severity >= 7 and self.rng.random() < 0.55:
             self._note(received + timedelta(seconds=2), lambda at: self._open_by_rule(case, at))
             self._note(taken, lambda at: self._assign(case, at))
