@@ -153,6 +153,18 @@ def test_migrating_again_gives_the_same_and_the_roles_are_judged(two: Two) -> No
     assert "it owns " in poor.stderr + poor.stdout
 
 
+@pytest.mark.parametrize("question", ["--plan", "--check"])
+def test_who_only_asks_what_would_be_migrated_gives_no_rights(two: Two, question: str) -> None:
+    stranger = f"asked_{secrets.token_hex(6)}"
+    address = f"postgresql://{stranger}:word@{two.owner.rpartition('@')[2]}"
+    asks = Two(owner=two.owner, application=address, environment=two.environment)
+    asked = asks.manage("migrate", question, owner=True)
+    assert asked.returncode == 0, asked.stderr[-2000:]
+    with psycopg.connect(two.owner) as opened:
+        row = opened.execute("SELECT count(*) FROM pg_roles WHERE rolname = %s", [stranger]).fetchone()
+    assert row == (0,)
+
+
 @pytest.mark.parametrize("other", ["role", "database"])
 def test_addresses_that_do_not_belong_together_are_refused(two: Two, other: str) -> None:
     wrong = two.application if other == "role" else two.owner.rpartition("/")[0] + "/elsewhere"

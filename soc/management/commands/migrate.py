@@ -28,6 +28,8 @@ class Command(migrate.Command):
         self._demand_one_database(owner, application)
         with _as(owner):
             said = super().execute(*args, **options)
+            if options["plan"] or options["check_unapplied"]:  # asked about, and nothing is to change
+                return said
             grants.give(role=str(application["USER"]), password=str(application["PASSWORD"]))
         return said
 
