@@ -46,6 +46,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 ONCE = (
     "tests/api/test_access.py",
+    "tests/audit/test_writers.py",
     "tests/browser/",
     "tests/containment/actions/",
     "tests/containment/test_approvals_machine.py::test_a_planted_defect",
@@ -61,7 +62,7 @@ ONCE = (
     "tests/soc/test_demo",
 )
 """Tests that no database decides: what a role may, what a browser shows, whether a planted defect is found,
-doors that store as their neighbours do, and those that keep no rows or start processes with a SQLite of
+doors that store as their neighbours do, and those that keep no rows or start processes with a database of
 their own. `-m ""` runs them on both."""
 
 
